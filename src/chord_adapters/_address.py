@@ -1,0 +1,112 @@
+"""Addresses ``HOST:PORT``: parsed, checked, and written in one form."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import NamedTuple
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_LONGEST_NAME = 253
+
+
+class HostPort(NamedTuple):
+    """An address in canonical form: ``host`` is an IP literal without brackets, or a lower-case name."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """The IP address, None for a name."""
+        try:
+            return ipaddress.ip_address(self.host)
+        except ValueError:
+            return None
+
+    @property
+    def is_wildcard(self) -> bool:
+        """True for 0.0.0.0 and [::], which nobody can dial."""
+        return self.ip is not None and self.ip.is_unspecified
+
+
+def parse(text: str, *, what: str = "address", port_zero: bool = False) -> HostPort:
+    """Return the address that ``text`` says; raises `ValueError` saying what is wrong with ``what``, or `TypeError`.
+
+    Port 0 is allowed, if at all, where a free port will be picked.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"the {what} is a str HOST:PORT, not {type(text).__name__}")
+    shown = text if len(text) <= 100 else text[:100] + "…"
+    host, colon, port = text.rpartition(":")
+    # "::1" has colons enough, but none of them stands before a port.
+    if not colon or (":" in host and not (host.startswith("[") and host.endswith("]"))) or port.endswith("]"):
+        if text.count(":") > 1:
+            raise ValueError(f"{what} {shown!r}: an IPv6 address is written [ADDRESS]:PORT")
+        raise ValueError(f"{what} {shown!r} has no port: write HOST:PORT")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535):
+        raise ValueError(f"{what} {shown!r}: the port is a number from {0 if port_zero else 1} to 65535")
+    if int(port) == 0 and not port_zero:
+        raise ValueError(f"{what} {shown!r}: port 0 is no port that can be dialled")
+    try:
+        return HostPort(_host(host), int(port))
+    except ValueError as error:
+        raise ValueError(f"{what} {shown!r}: {error}") from None
+
+
+def _host(text: str) -> str:
+    if not text:
+        raise ValueError("the host is missing")
+    if text.startswith("["):
+        literal = text[1:-1]
+        try:
+            return str(ipaddress.IPv6Address(literal))
+        except ValueError:
+            raise ValueError("between brackets stands an IPv6 address") from None
+    name = text.lower()
+    if not name.isascii():
+        name = name.encode("idna").decode()
+    name = name.removesuffix(".")
+    labels = name.split(".")
+    if labels[-1].isdecimal():
+        # No name ends in a number; what looks like an IPv4 address is one, or wrong.
+        try:
+            return str(ipaddress.IPv4Address(name))
+        except ValueError:
+            raise ValueError(f"{text!r} is no IPv4 address") from None
+    if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"{text!r} is no host name")
+    return name
+
+
+def listening_socket(infos: list[tuple[int, int, int, str, tuple[object, ...]]]) -> socket.socket:
+    """Bind and listen at the first of these results of ``getaddrinfo`` that works, or raise the last `OSError`."""
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in infos:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+            sock.bind(address)
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            failure = OSError(error.errno, f"cannot listen at {address[0]}:{address[1]}: {error.strerror}")
+            continue
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    raise failure or OSError("there is no address to listen at")
+
+
+def tune(sock: socket.socket) -> None:
+    """Send small frames at once, and notice a peer that vanished without a word."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,0 +1,218 @@
+"""What a node and a client have in common below their calls: connections, turns, one wake-up, and an end.
+
+The runtime calls the methods of `Engine` in the thread of its loop, never one from within another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ParamSpec
+
+from chord_adapters._errors import Closed
+from chord_adapters._links import Link, Links, Wire, max_frame_of
+from chord_adapters._runtime import Runtime
+from chord_adapters._turns import Ticket, Turns
+from chord_proto.config import Config
+from chord_proto.connection import Hello
+from chord_proto.errors import LocalProtocolError
+from chord_proto.messages import Message
+from chord_proto.operations import Operation
+from chord_proto.peer import Address
+from chord_proto.wire import Codec
+
+P = ParamSpec("P")
+
+
+class Engine(ABC):
+    """Turns what the loop tells into inputs, and what comes of it into what the loop is told.
+
+    ``ended`` is None while it runs, afterwards the error that every call raises (a fresh one each time).
+    """
+
+    def __init__(self, runtime: Runtime, config: Config, hello: Hello, *, patient: bool) -> None:
+        self.runtime = runtime
+        self.config = config
+        self.turns = Turns()
+        self.links = Links(
+            runtime,
+            hello,
+            Codec(config.bits),
+            max_frame_of(config),
+            receive=self._receive,
+            unreachable=self._unreachable,
+            patient=patient,
+        )
+        self._armed: float | None = None
+        self._why: str | None = None
+        self._cause: BaseException | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """True once it has left, was closed or aborted, or has died."""
+        return self._why is not None
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What it died of, if it died."""
+        return self._cause
+
+    def closed(self, *, outcome_unknown: bool = False) -> Closed:
+        """Return a fresh error that says why it is over."""
+        error = Closed(self._why or "closed", outcome_unknown=outcome_unknown)
+        error.__cause__ = self._cause
+        return error
+
+    # What the loop tells
+
+    def accepted(self, wire: Wire) -> Link | None:
+        """A connection came in; None when it is to be closed."""
+        return None if self.is_over else self._safely(self._accepted, wire)
+
+    def _accepted(self, wire: Wire) -> Link | None:
+        return self.links.accepted(wire, self.runtime.now())
+
+    def dialled(self, link: Link, wire: Wire) -> None:
+        """A connection that was asked for stands."""
+        if link.closed:
+            wire.abort()
+        else:
+            self._safely(self.links.dialled, link, wire, self.runtime.now())
+
+    def dial_failed(self, link: Link) -> None:
+        """A connection that was asked for could not be made."""
+        if not link.closed:
+            self._safely(self.links.dial_failed, link, self.runtime.now())
+
+    def received(self, link: Link, data: bytes) -> None:
+        """Bytes came."""
+        if not link.closed:
+            self._safely(self.links.received, link, data, self.runtime.now())
+
+    def lost(self, link: Link) -> None:
+        """A connection has ended, from whatever side."""
+        if not link.closed:
+            self._safely(self.links.lost, link, self.runtime.now())
+
+    def woken(self) -> None:
+        """The time asked for with `Runtime.wake_at` has come."""
+        self._armed = None
+        if not self.is_over:
+            self._safely(self._tick, self.runtime.now())
+
+    def fail(self, error: BaseException) -> None:
+        """Die of something that must not happen."""
+        if not self.is_over:
+            self.end(f"it died of {type(error).__name__}: {error}", error)
+
+    # Calls
+
+    def perform(self, operation: Operation, timeout: float, place: int | None = None) -> Ticket:
+        """Start an operation, or put it in the line; raises `Closed`."""
+        if self.is_over:
+            raise self.closed()
+        ticket = self.turns.draw(operation, self.runtime.now() + timeout, self.runtime.waiter(), place)
+        self._safely(self._nothing)
+        return ticket
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Cancel an operation for which nobody waits any more; harmless when it has ended."""
+        if self.turns.end(ticket) and not self.is_over:
+            self._safely(self._cancel, ticket)
+
+    # The end
+
+    def end(self, why: str, cause: BaseException | None = None, *, politely: bool = False) -> None:
+        """Stop, at once unless ``politely`` lets what is queued be sent; every call ends in `Closed`."""
+        if self.is_over:
+            return
+        self._why = why
+        self._cause = cause
+        self.runtime.stop()
+        for ticket in self.turns.drain():
+            ticket.waiter.resolve(self.closed(outcome_unknown=ticket.sent and ticket.is_write))
+        self._ended()
+        self.links.close(politely=politely)
+
+    def abort(self) -> None:
+        """Crash: close everything, tell nobody."""
+        self.end("it was aborted")
+
+    # What differs
+
+    @abstractmethod
+    def _receive(self, message: Message, sender: Address) -> None:
+        """Take a message."""
+
+    @abstractmethod
+    def _unreachable(self, link: Link) -> None:
+        """Learn that a dial failed or a connection that we dialled broke."""
+
+    @abstractmethod
+    def _begin(self, ticket: Ticket) -> None:
+        """Start an operation whose turn has come."""
+
+    @abstractmethod
+    def _late(self, ticket: Ticket) -> Exception:
+        """Return the error for an operation whose turn has not come in time."""
+
+    @abstractmethod
+    def _cancel(self, ticket: Ticket) -> None:
+        """End an operation that nobody waits for."""
+
+    @abstractmethod
+    def _work(self, now: float) -> bool:
+        """Do some of what is left to do in this turn; tell whether there may be more."""
+
+    @abstractmethod
+    def _deadline(self) -> float | None:
+        """Return when something more is due."""
+
+    @abstractmethod
+    def _tick(self, now: float) -> None:
+        """Do what is due."""
+
+    def _ended(self) -> None:
+        """Wake up who waits for something else than an operation."""
+
+    # The frame
+
+    def _nothing(self) -> None:
+        pass
+
+    def _safely(self, step: Callable[P, None | Link], *args: P.args, **kwargs: P.kwargs) -> Link | None:
+        """Carry out one input and all that follows from it; whatever it raises is a bug, and the end."""
+        try:
+            result = step(*args, **kwargs)
+            if not self.is_over:
+                self._finish_turn()
+        except LocalProtocolError as error:
+            self.fail(error)
+        except Exception as error:  # noqa: BLE001 -- a bug in here must not take the caller's loop down
+            self.fail(error)
+        else:
+            return result
+        return None
+
+    def _finish_turn(self) -> None:
+        now = self.runtime.now()
+        while (late := self.turns.pop_late(now)) is not None:
+            late.waiter.resolve(self._late(late))
+        more = True
+        while more and not self.is_over:
+            while (ticket := self.turns.next()) is not None:
+                self._begin(ticket)
+            more = self._work(now)
+        self._rearm()
+
+    def _rearm(self) -> None:
+        """Ask for one wake-up at the earliest deadline, and only if that has moved."""
+        if self.is_over:
+            return
+        earliest: float | None = None
+        for when in (self.links.deadline, self.turns.deadline, self._deadline()):
+            if when is not None and (earliest is None or when < earliest):
+                earliest = when
+        if earliest is not None and earliest != self._armed:
+            self._armed = earliest
+            self.runtime.wake_at(earliest)

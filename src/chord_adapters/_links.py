@@ -1,0 +1,416 @@
+"""The connections of one process: dialling, bounds, and who refused us.  Knows nothing of loops, and does no I/O.
+
+Requests go out on connections that we dialled, one an address; answers go back on the connection on which the
+request came, which is known by a name such as ``in:17``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+import attrs
+
+from chord_proto.config import Config
+from chord_proto.connection import Connection, Hello, frame_limit
+from chord_proto.errors import DecodeError, LocalProtocolError
+from chord_proto.messages import Answer, Message
+from chord_proto.peer import Address
+from chord_proto.wire import Codec
+
+MAX_OUTBOUND = 256
+"""Most connections dialled at once; the one unused for longest makes way.  A ring member needs some tens."""
+MAX_INBOUND = 512
+"""Most connections accepted at once; both together stay below the usual limit of 1,024 open files."""
+MAX_QUEUED = 16 * 1024 * 1024
+"""Most bytes that wait on one connection; what comes on top is dropped, and repeated by who misses it."""
+MAX_QUEUED_IN_ALL = 128 * 1024 * 1024
+"""Most bytes that wait on all connections together, but for 1 MiB each."""
+QUEUE_UNWATCHED = 1024 * 1024
+MAX_WAITING = 256
+"""Most messages that wait for a connection to be made; the oldest make way, since they are repeated first."""
+HELLO_TIMEOUT = 5.0
+"""Seconds in which the other side must have said a valid hello."""
+STALL_TIMEOUT = 15.0
+"""Seconds after which a connection is closed on which the other side reads nothing."""
+IDLE_TIMEOUT = 60.0
+"""Seconds after which a connection that we dialled and do not use is closed."""
+DIAL_TIMEOUT = 3.0
+"""Seconds in which a connection must be made: less than the core's retries of one request take."""
+STABLE_AFTER = 1.0
+"""A connection that lasted less counts as a failed dial: who accepts and closes at once is not dialled at once."""
+FIRST_BACKOFF = 0.05
+LONGEST_BACKOFF = 1.0
+REFUSED_BACKOFF = 3.0
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks at the timeouts above."""
+MAX_CONTACTS = 1024
+"""How many addresses with a failed dial are remembered."""
+
+
+class Wire(Protocol):
+    """A connection of the runtime's."""
+
+    def wake(self) -> None:
+        """Take ``Link.take()`` by the end of this turn and send it."""
+
+    def pending(self) -> int:
+        """Return how many bytes were taken and are not sent yet."""
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Standing(Enum):
+    """What is known of an address that was dialled."""
+
+    UNKNOWN = "not answered yet"
+    UP = "answers"
+    DOWN = "cannot be reached"
+    REFUSED = "refuses us"
+
+
+@attrs.define(eq=False)
+class Contact:
+    """What is remembered of an address that was dialled."""
+
+    standing: Standing = Standing.UNKNOWN
+    reason: str = ""
+    failures: int = 0
+    """Dials in a row that failed."""
+    retry_at: float = 0.0
+
+
+@attrs.define(eq=False)
+class Link:
+    """One connection, also while it is being dialled (then ``wire`` is None)."""
+
+    name: Address
+    """The address that was dialled, or a name of our own for a connection that came in."""
+    dialled: bool
+    connection: Connection
+    since: float
+    used: float
+    wire: Wire | None = None
+    waiting: deque[Message] = attrs.field(factory=lambda: deque(maxlen=MAX_WAITING))
+    stalled: float | None = None
+    """Since when the queue is too long."""
+    closed: bool = False
+    """We are done with it: whatever comes on it is ignored."""
+
+    def take(self) -> bytes:
+        """Return all bytes that are to be sent, in one piece."""
+        return self.connection.data_to_send()
+
+    def queued(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return self.connection.queued_bytes + (self.wire.pending() if self.wire is not None else 0)
+
+
+@attrs.define(eq=False)
+class LinkCounters:
+    """What happened to connections, in numbers since the beginning."""
+
+    accepted: int = 0
+    dialled: int = 0
+    dial_failures: int = 0
+    broken: int = 0
+    """Connections that ended from the other side."""
+    garbage: int = 0
+    """Connections closed because bytes came that no correct peer sends, or ended within a frame."""
+    refused: int = 0
+    """Connections that were refused for network, wire version or bits, by either side."""
+    silent: int = 0
+    """Connections closed because no hello came in time."""
+    stalled: int = 0
+    """Connections closed because the other side did not read."""
+    turned_away: int = 0
+    """Connections not accepted because there were too many."""
+    dropped: int = 0
+    """Messages dropped because a queue was full, or nobody was left to send them to."""
+    unsendable: int = 0
+    """Messages that cannot be written in the wire format."""
+
+
+class Dialler(Protocol):
+    """The part of a runtime that makes connections."""
+
+    def dial(self, link: Link, delay: float) -> None:
+        """Connect to ``link.name`` after ``delay`` seconds."""
+
+    def hang_up(self, link: Link) -> None:
+        """Give up dialling."""
+
+
+class Links:
+    """All connections of one node or client.
+
+    ``receive`` is told each message with the name it came by, ``unreachable`` each link whose dial failed or that
+    broke.  ``patient``: send nothing before the other side has said its hello, so that what was not sent is known.
+    """
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        hello: Hello,
+        codec: Codec,
+        max_frame: int,
+        *,
+        receive: Callable[[Message, Address], None],
+        unreachable: Callable[[Link], None],
+        patient: bool = False,
+    ) -> None:
+        self.outbound: dict[Address, Link] = {}
+        self.inbound: dict[Address, Link] = {}
+        self.contacts: dict[Address, Contact] = {}
+        self.counters = LinkCounters()
+        self.deadline: float | None = None
+        """When `check` is due."""
+        self._dialler = dialler
+        self._hello = hello
+        self._codec = codec
+        self._max_frame = max_frame
+        self._receive = receive
+        self._unreachable = unreachable
+        self._patient = patient
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self.outbound) + len(self.inbound)
+
+    def contact(self, address: Address) -> Contact:
+        """Return what is remembered of ``address``."""
+        found = self.contacts.get(address)
+        if found is None:
+            found = self.contacts[address] = Contact()
+            while len(self.contacts) > MAX_CONTACTS:
+                del self.contacts[next(iter(self.contacts))]
+        return found
+
+    # Sending
+
+    def send(self, to: Address, message: Message, now: float) -> None:
+        """Send ``message``, or drop it: at most once, best effort."""
+        link = self.outbound.get(to)
+        if isinstance(message, Answer):
+            link = self.inbound.get(to, link)
+            if link is None:
+                self.counters.dropped += 1  # The asker has gone away.
+                return
+        elif link is None:
+            link = self.dial(to, now)
+        link.used = now
+        if link.wire is None or (self._patient and not link.connection.established):
+            if len(link.waiting) == MAX_WAITING:
+                self.counters.dropped += 1
+            link.waiting.append(message)
+            return
+        if link.connection.queued_bytes > QUEUE_UNWATCHED and not self._may_queue(link, now):
+            self.counters.dropped += 1
+            return
+        self._queue(link, message)
+        link.wire.wake()
+
+    def _may_queue(self, link: Link, now: float) -> bool:
+        if link.queued() < MAX_QUEUED and sum(each.queued() for each in self._all()) < MAX_QUEUED_IN_ALL:
+            link.stalled = None
+            return True
+        if link.stalled is None:
+            link.stalled = now
+        return False
+
+    def _queue(self, link: Link, message: Message) -> None:
+        try:
+            link.connection.send(message)
+        except LocalProtocolError:
+            self.counters.unsendable += 1
+
+    def dial(self, address: Address, now: float) -> Link:
+        """Return the connection to ``address``, dialling it unless there is one; one dial at a time an address."""
+        link = self.outbound.get(address)
+        if link is not None:
+            return link
+        if len(self.outbound) >= MAX_OUTBOUND:
+            self._close(min(self.outbound.values(), key=lambda each: each.used))
+        connection = Connection(initiator=True, hello=self._hello, codec=self._codec, max_frame=self._max_frame)
+        link = self.outbound[address] = Link(address, True, connection, now, now)
+        self._dialler.dial(link, max(0.0, self.contact(address).retry_at - now))
+        return link
+
+    # What the runtime tells
+
+    def accepted(self, wire: Wire, now: float) -> Link | None:
+        """Take a connection that came in, or return None when there are too many."""
+        if len(self.inbound) >= MAX_INBOUND and not self._evict():
+            self.counters.turned_away += 1
+            return None
+        self.counters.accepted += 1
+        self._number += 1
+        connection = Connection(initiator=False, hello=self._hello, codec=self._codec, max_frame=self._max_frame)
+        link = Link(f"in:{self._number}", False, connection, now, now, wire)
+        self.inbound[link.name] = link
+        self._watch(now)
+        return link
+
+    def _evict(self) -> bool:
+        """Close the oldest stranger that has not said its hello."""
+        for link in self.inbound.values():
+            if not link.connection.established:
+                self.counters.turned_away += 1
+                self._close(link)
+                return True
+        return False
+
+    def dialled(self, link: Link, wire: Wire, now: float) -> None:
+        """Take a connection that was asked for."""
+        self.counters.dialled += 1
+        link.wire = wire
+        link.since = link.used = now
+        if not self._patient:
+            self._send_waiting(link)
+        wire.wake()
+        self._watch(now)
+
+    def _send_waiting(self, link: Link) -> None:
+        while link.waiting:
+            self._queue(link, link.waiting.popleft())
+
+    def dial_failed(self, link: Link, now: float) -> None:
+        """A connection that was asked for could not be made."""
+        if link.closed:
+            return
+        self.counters.dial_failures += 1
+        self._break(link, Standing.DOWN, "", now)
+
+    def lost(self, link: Link, now: float) -> None:
+        """A connection has ended."""
+        if link.closed:
+            return
+        self.counters.broken += 1
+        try:
+            link.connection.eof()
+        except DecodeError:
+            self.counters.garbage += 1
+        self._break(link, Standing.DOWN, "", now)
+
+    def received(self, link: Link, data: bytes, now: float) -> None:
+        """Take bytes that came."""
+        connection = link.connection
+        if link.closed:
+            return
+        link.used = now
+        greeted = connection.established
+        try:
+            messages = connection.receive_data(data)
+        except DecodeError as error:
+            self.counters.garbage += 1
+            self._break(link, Standing.DOWN, str(error), now)
+            return
+        if not greeted:
+            self._greeted(link, now)
+        for message in messages:
+            self._receive(message, link.name)
+            if link.closed:
+                return
+
+    def _greeted(self, link: Link, now: float) -> None:
+        """See how the exchange of hellos ended, if it did."""
+        connection = link.connection
+        assert link.wire is not None
+        if connection.refused is not None:
+            self.counters.refused += 1
+            if link.dialled:
+                self._break(link, Standing.REFUSED, connection.refused, now)
+            else:
+                link.wire.wake()
+                self._close(link, politely=True)
+        elif connection.established:
+            if link.dialled:
+                self.contact(link.name).standing = Standing.UP
+                self._send_waiting(link)
+            link.wire.wake()
+
+    # Ending
+
+    def _break(self, link: Link, standing: Standing, reason: str, now: float) -> None:
+        """End a connection that failed, and tell who may wait for answers on it."""
+        established = link.connection.established
+        self._close(link)
+        if not link.dialled:
+            return
+        contact = self.contact(link.name)
+        contact.reason = reason
+        if link.wire is not None and established and now - link.since >= STABLE_AFTER:
+            contact.failures = 0
+            contact.retry_at = now
+            contact.standing = Standing.DOWN
+        else:
+            contact.failures += 1
+            contact.standing = standing
+            backoff = min(FIRST_BACKOFF * 2 ** min(contact.failures - 1, 10), LONGEST_BACKOFF)
+            contact.retry_at = now + (REFUSED_BACKOFF if standing is Standing.REFUSED else backoff)
+        self._unreachable(link)
+
+    def _close(self, link: Link, *, politely: bool = False) -> None:
+        """End a connection of which nothing is expected any more."""
+        link.closed = True
+        self.counters.dropped += len(link.waiting)
+        link.waiting.clear()
+        table = self.outbound if link.dialled else self.inbound
+        if table.get(link.name) is link:
+            del table[link.name]
+        if link.wire is None:
+            self._dialler.hang_up(link)
+        elif politely:
+            link.wire.close()
+        else:
+            link.wire.abort()
+
+    def close(self, *, politely: bool) -> None:
+        """End all connections, first sending what is queued if ``politely``."""
+        for link in self._all():
+            self._close(link, politely=politely)
+
+    def _all(self) -> list[Link]:
+        return [*self.outbound.values(), *self.inbound.values()]
+
+    # Time
+
+    def _watch(self, now: float) -> None:
+        if self.deadline is None:
+            self.deadline = now + CHECK_INTERVAL
+
+    def check(self, now: float) -> None:
+        """Close what is silent, stalled or idle, if it is time to look."""
+        if self.deadline is None or now < self.deadline:
+            return
+        for link in self._all():
+            if link.wire is None:
+                continue
+            if not link.connection.established and now - link.since >= HELLO_TIMEOUT:
+                self.counters.silent += 1
+                self._break(link, Standing.DOWN, "no hello came", now)
+            elif self._is_stalled(link, now):
+                self.counters.stalled += 1
+                self._break(link, Standing.DOWN, "nothing is read", now)
+            elif link.dialled and now - link.used >= IDLE_TIMEOUT:
+                self._close(link)
+        self.deadline = now + CHECK_INTERVAL if len(self) else None
+
+    def _is_stalled(self, link: Link, now: float) -> bool:
+        if link.stalled is None:
+            return False
+        if link.queued() < MAX_QUEUED // 2:
+            link.stalled = None
+            return False
+        return now - link.stalled >= STALL_TIMEOUT
+
+
+def max_frame_of(config: Config) -> int:
+    """Return the longest frame to take: never less than a client of default configuration may send."""
+    return max(frame_limit(config), frame_limit(Config()))

@@ -1,0 +1,292 @@
+"""The heart of the simulated network: one queue of events in virtual time, and what nodes' effects put into it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from math import ceil
+from typing import Any, Protocol
+
+from chord_adapters._memory_host import NEVER, Endpoint, Handle, Host, InFlight, Logged, Slot, Step
+from chord_adapters._memory_links import MICROS, Links, Micros
+from chord_proto.effects import Effect, Finished, Send, Stopped, Write
+from chord_proto.messages import Answer, Message
+from chord_proto.operations import Failed, Failure, Result
+from chord_proto.peer import Address
+
+DELIVER, WAKE, WRITTEN, BROKEN, CALL = range(5)
+"""Kinds of events: a message arrives; a node wants its tick; a write is durable; a connection broke; anything else."""
+BUSY_LOOP = 1000
+"""Ticks of one node at one moment which mean that its deadline never gets ahead (property N6)."""
+
+
+class CodecLike(Protocol):
+    """What encodes and decodes messages: `chord_proto.wire.Codec`."""
+
+    def encode(self, message: Message, /) -> bytes:
+        """Return the bytes of a message."""
+
+    def decode(self, data: bytes, /) -> Message:
+        """Return the message that the bytes are."""
+
+
+class Engine:
+    """The queue, the hosts, and the rule of every input: finish its effects before the next one."""
+
+    def __init__(
+        self, links: Links, *, write_delay: Micros, codec: CodecLike | None, log_size: int, watch: Callable[[Step], None] | None
+    ) -> None:
+        self.now: Micros = 0
+        self.seconds = 0.0
+        """The same in seconds, as nodes read it."""
+        self.links = links
+        self.write_delay = write_delay
+        self.codec = codec
+        self.watch = watch
+        self.events: deque[Logged] = deque(maxlen=log_size)
+        self.hosts: dict[Address, Host] = {}
+        self.others: dict[Address, Endpoint] = {}
+        self.silent: dict[Address, None] = {}
+        """Addresses that went down without a word: what is sent there vanishes."""
+        self.gone: Callable[[Host], None] = lambda host: None
+        """Called when the last node of a host has stopped."""
+        self.steps = self.sent = self.lost = self.resolved = 0
+        # (when, number, kind, three arguments, when it was put here): ordered by the first two alone.
+        self._queue: list[tuple[Micros, int, int, Any, Any, Any, Micros]] = []
+        self._number = 0
+
+    # The queue
+
+    def push(self, at: Micros, kind: int, a: object, b: object = None, c: object = None) -> None:
+        """Let something happen at ``at``, after all that was put there before."""
+        self._number = number = self._number + 1
+        heappush(self._queue, (at, number, kind, a, b, c, self.now))
+
+    @property
+    def next_at(self) -> Micros:
+        """When the next event is due."""
+        return self._queue[0][0] if self._queue else NEVER
+
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """Return the messages under way, in the order in which they will arrive."""
+        return tuple(
+            InFlight(sender, to, message, sent / MICROS, at / MICROS)
+            for at, _, kind, to, message, sender, sent in sorted(entry for entry in self._queue if entry[2] == DELIVER)
+        )
+
+    def run_to(self, until: Micros, *, most: int = NEVER, results: int = NEVER) -> int:
+        """Let events happen until nothing is due before ``until``; return how many did.
+
+        Stops early, in the midst of time, after ``most`` events or once ``results`` operations have ended in all.
+        """
+        queue, count = self._queue, 0
+        while count < most and self.resolved < results:
+            if not queue or queue[0][0] > until:
+                self._set_clock(until)
+                break
+            self.step()
+            count += 1
+        return count
+
+    def _set_clock(self, now: Micros) -> None:
+        self.now = now
+        self.seconds = now / MICROS
+
+    def step(self) -> None:
+        """Let the next event happen."""
+        at, _, kind, a, b, c, _ = heappop(self._queue)
+        if at != self.now:
+            self._set_clock(at)
+        if kind == DELIVER:
+            self._deliver(a, b, c)
+        elif kind == WAKE:
+            self._wake(a, b, at)
+        elif kind == WRITTEN:
+            self._written(a, b, c)
+        elif kind == BROKEN:
+            a.broken(b)
+        else:
+            a()
+
+    # Events
+
+    def _deliver(self, to: Address, message: Message, sender: Address) -> None:
+        if not self.links.whole and self.links.blocked(sender, to):
+            self.lost += 1
+            return
+        host = self.hosts.get(to)
+        if host is None:
+            self._deliver_elsewhere(to, message, sender)
+        elif host.paused > self.now:
+            self.push(host.paused, DELIVER, to, message, sender)
+        else:
+            target = message.target
+            slot = host.first if target is None else host.slots.get(target)
+            if slot is not None and slot.up:
+                effects = slot.node.receive(message, sender=sender, now=self.seconds)
+                self.carry_out(host, slot, "receive", message, effects)
+
+    def _deliver_elsewhere(self, to: Address, message: Message, sender: Address) -> None:
+        endpoint = self.others.get(to)
+        if endpoint is not None:
+            endpoint.receive(message, sender)
+        elif to in self.silent or isinstance(message, Answer):
+            # A connection that the asker made went with it; there is nobody to dial.
+            self.lost += 1
+        else:
+            dialler = self.hosts.get(sender) or self.others.get(sender)
+            if dialler is not None:
+                self.push(self.now + self.links.latency(), BROKEN, Dialler(self, dialler), to)
+
+    def _wake(self, host: Host, slot: Slot, at: Micros) -> None:
+        if slot.wake != at or not slot.up:
+            return
+        if host.paused > at:
+            slot.wake = host.paused
+            self.push(host.paused, WAKE, host, slot)
+            return
+        slot.wake = NEVER
+        deadline = slot.node.deadline
+        if deadline is not None and deadline > self.seconds:
+            self._arm(host, slot, deadline)
+            return
+        slot.ticks = slot.ticks + 1 if slot.ticked_at == at else 0
+        slot.ticked_at = at
+        if slot.ticks > BUSY_LOOP:
+            raise RuntimeError(f"{slot.node.me} at {self.seconds} s: its deadline {deadline} does not get ahead")
+        self.carry_out(host, slot, "tick", None, slot.node.tick(now=self.seconds))
+
+    def _arm(self, host: Host, slot: Slot, deadline: float) -> None:
+        # Rounded up: the node must not be woken a rounding error too early, again and again.
+        at = max(ceil(deadline * MICROS), self.now)
+        if at == self.now and deadline > self.seconds:
+            at += 1
+        if at < slot.wake:
+            slot.wake = at
+            self.push(at, WAKE, host, slot)
+
+    def _written(self, host: Host, slot: Slot, write: Write) -> None:
+        if not slot.up:
+            return
+        if host.paused > self.now:
+            self.push(host.paused, WRITTEN, host, slot, write)
+        elif host.disk_fails:
+            self.carry_out(host, slot, "write_failed", write.id, slot.node.write_failed(write.id, now=self.seconds))
+        else:
+            slot.keep(write)
+            self.carry_out(host, slot, "written", write.id, slot.node.written(write.id, now=self.seconds))
+
+    # Effects
+
+    def carry_out(self, host: Host, slot: Slot, kind: str, argument: object, effects: list[Effect]) -> None:
+        """Carry out the effects of one input, in order and to the end, and only then give the next ones."""
+        self.steps += 1
+        writes: list[Write] = []
+        for effect in effects:
+            effect_type = type(effect)
+            if effect_type is Send:
+                self.send(host, effect.to, effect.message)  # type: ignore[union-attr]
+            elif effect_type is Write:
+                writes.append(effect)
+            elif effect_type is Finished:
+                handle = slot.handles.get(effect.op)  # type: ignore[union-attr]
+                if handle is not None:
+                    self.resolve(slot, handle, effect.result)  # type: ignore[union-attr]
+            else:
+                self.events.append(Logged(self.seconds, host.address, effect))
+                if effect_type is Stopped:
+                    self._stopped(host, slot)
+        if self.watch is not None:
+            self.watch(Step(self.seconds, slot.node, kind, argument, tuple(effects)))
+        if writes:
+            self._start_writes(host, slot, writes)
+        if slot.up:
+            deadline = slot.node.deadline
+            if deadline is not None:
+                self._arm(host, slot, deadline)
+
+    def _start_writes(self, host: Host, slot: Slot, writes: list[Write]) -> None:
+        if self.write_delay:
+            for write in writes:
+                slot.written_at = max(slot.written_at, self.now + self.write_delay)
+                self.push(slot.written_at, WRITTEN, host, slot, write)
+            return
+        # In order of their numbers, also when `written` causes more of them.
+        idle = not slot.writing
+        slot.writing.extend(writes)
+        while idle and slot.writing:
+            self._written(host, slot, slot.writing[0])
+            del slot.writing[0]
+
+    def send(self, source: Host | Endpoint, to: Address, message: Message) -> None:
+        """Put a message on its way, or lose it."""
+        self.sent += 1
+        if self.codec is not None:
+            message = self.codec.decode(self.codec.encode(message))
+        sender = source.address
+        if to == sender:
+            self.push(self.now, DELIVER, to, message, sender)
+            return
+        links = self.links
+        if not isinstance(message, Answer):
+            source.dialled[to] = None
+        if not links.whole and links.blocked(sender, to):
+            self.lost += 1
+            return
+        at = links.arrival(source.pipe, to, self.now)
+        if at is None:
+            self.lost += 1
+            return
+        self.push(at, DELIVER, to, message, sender)
+        if links.duplicate and links.chance(links.duplicate):
+            self.push(at + links.latency(), DELIVER, to, message, sender)
+
+    def resolve(self, slot: Slot, handle: Handle, result: Result) -> None:
+        """End an operation."""
+        del slot.handles[handle.op]
+        handle.result, handle.finished = result, self.seconds
+        self.resolved += 1
+
+    def _stopped(self, host: Host, slot: Slot) -> None:
+        self.end(slot)
+        if not any(other.up for other in host.slots.values()):
+            self.gone(host)
+
+    def end(self, slot: Slot) -> None:
+        """Give a node no input any more; nobody knows how its operations would have ended."""
+        slot.up = False
+        for handle in tuple(slot.handles.values()):
+            self.resolve(slot, handle, Failed(Failure.STOPPED, outcome_unknown=True))
+
+    def break_connections(self, address: Address) -> None:
+        """Tell everybody who has dialled ``address`` that the connection broke."""
+        for other in (*self.hosts.values(), *self.others.values()):
+            if address in other.dialled:
+                del other.dialled[address]
+                if not self.links.blocked(other.address, address):
+                    self.push(self.now + self.links.latency(), BROKEN, Dialler(self, other), address)
+
+
+class Dialler:
+    """Whoever dialled an address, in the life in which it did so."""
+
+    __slots__ = ("_engine", "_who")
+
+    def __init__(self, engine: Engine, who: Host | Endpoint) -> None:
+        self._engine = engine
+        self._who = who
+
+    def broken(self, address: Address) -> None:
+        """Report that a connection to ``address`` broke or was refused, unless the dialler itself is gone."""
+        engine, who = self._engine, self._who
+        if not isinstance(who, Host):
+            who.broken(address)
+            return
+        if who.paused > engine.now:
+            engine.push(who.paused, BROKEN, self, address)
+            return
+        for slot in tuple(who.slots.values()):
+            if slot.up:
+                effects = slot.node.unreachable(address, now=engine.seconds)
+                engine.carry_out(who, slot, "unreachable", address, effects)

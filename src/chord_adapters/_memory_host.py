@@ -1,0 +1,137 @@
+"""What lives at one address of the simulated network: virtual nodes, a disk, connections, callers that wait."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from chord_adapters._memory_links import Micros
+from chord_proto.config import Config
+from chord_proto.effects import Event, Write
+from chord_proto.messages import Message, Record
+from chord_proto.node import Node
+from chord_proto.operations import Operation, Result
+from chord_proto.peer import Address
+
+NEVER: Micros = 1 << 62
+
+
+@attrs.frozen
+class InFlight:
+    """A message under way: who sent it to whom, and when it was sent and will arrive, in seconds."""
+
+    sender: Address
+    to: Address
+    message: Message
+    sent: float
+    arrives: float
+
+
+@attrs.frozen
+class Logged:
+    """Something that happened: an event of a node, or in words what was done to an address."""
+
+    at: float
+    address: Address
+    event: Event | str
+
+
+@attrs.define(eq=False)
+class Handle:
+    """An operation that was started (None: a join or leave): its result once there is one, and when it came (seconds)."""
+
+    address: Address
+    index: int
+    op: int
+    operation: Operation | None
+    started: float
+    finished: float | None = None
+    result: Result | None = None
+
+    @property
+    def done(self) -> bool:
+        """True once there is a result."""
+        return self.result is not None
+
+
+@attrs.frozen
+class Step:
+    """One input of one node, by the name of the method, and what came of it; for those who look over the shoulder."""
+
+    at: float
+    node: Node
+    kind: str
+    argument: object
+    effects: tuple[object, ...]
+
+
+class Endpoint(Protocol):
+    """Whatever can be sent a message: a host, or a client."""
+
+    address: Address
+    dialled: dict[Address, None]
+    pipe: dict[Address, Micros]
+
+    def receive(self, message: Message, sender: Address) -> None:
+        """Take a message that has arrived."""
+
+    def broken(self, address: Address) -> None:
+        """Learn that a connection to ``address`` broke or was refused."""
+
+
+@attrs.define(eq=False)
+class Slot:
+    """One virtual node at its host.  ``wake`` is when its one wake-up is due."""
+
+    node: Node
+    wake: Micros = NEVER
+    up: bool = True
+    next_op: int = 1
+    handles: dict[int, Handle] = attrs.field(factory=dict)
+    disk: dict[tuple[int, bytes], Record] = attrs.field(factory=dict)
+    writing: list[Write] = attrs.field(factory=list)
+    written_at: Micros = 0
+    ticks: int = 0
+    ticked_at: Micros = -1
+
+    def keep(self, write: Write) -> None:
+        """Make a write durable."""
+        for name in write.dropped:
+            self.disk.pop(name, None)
+        for kept in write.changes:
+            self.disk[kept.space, kept.name] = kept
+
+
+@attrs.frozen
+class Setup:
+    """With what a host was spawned, so that it can be restarted."""
+
+    join: tuple[Address, ...]
+    virtual_nodes: int
+    config: Config
+    clock: float
+
+
+@attrs.define(eq=False)
+class Host:
+    """A process: the nodes at one address, in one life."""
+
+    address: Address
+    setup: Setup
+    slots: dict[int, Slot] = attrs.field(factory=dict)
+    """By node id, the first virtual node first."""
+    first: Slot | None = None
+    """The first virtual node, for whoever does not know whom to ask."""
+    dialled: dict[Address, None] = attrs.field(factory=dict)
+    """To whom it has connections of its own making."""
+    pipe: dict[Address, Micros] = attrs.field(factory=dict)
+    """When the latest message to each address arrives: later ones do not overtake it."""
+    paused: Micros = 0
+    disk_fails: bool = False
+
+    def add(self, node: Node) -> Slot:
+        """Give a node its place."""
+        slot = self.slots[node.me.id] = Slot(node)
+        self.first = self.first or slot
+        return slot

@@ -1,0 +1,115 @@
+"""The simulated network's links: how long a message travels, whether it arrives, and who is cut off from whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+from chord_proto.peer import Address
+
+Micros = int
+"""Virtual time, in whole microseconds: no float ever decides an order."""
+
+MICROS = 1_000_000
+
+Barrier = tuple[dict[Address, int], int | None, bool]
+"""Which side each address is on, the side of all others (None: on every side), and whether it blocks one way only."""
+
+
+def micros(seconds: float) -> Micros:
+    """Return a time in microseconds, rounded up, so that a deadline is never met too early."""
+    return -int(-seconds * MICROS // 1)
+
+
+class Links:
+    """Latency, loss, duplication and reordering from a seed; cuts and partitions."""
+
+    __slots__ = ("_barriers", "_cuts", "_random", "duplicate", "loss", "reorder", "shortest", "spread")
+
+    def __init__(self, seed: object) -> None:
+        # Seeded by a string: the same numbers in every process, whatever the hash seed.
+        self._random = Random(f"{seed}/links").random
+        self.loss = self.duplicate = self.reorder = 0.0
+        self.shortest = self.spread = 0
+        self._cuts: dict[tuple[Address, Address], None] = {}
+        self._barriers: list[Barrier] = []
+
+    def set(
+        self,
+        *,
+        latency: tuple[float, float] | None = None,
+        loss: float | None = None,
+        duplicate: float | None = None,
+        reorder: float | None = None,
+    ) -> None:
+        """Change what is given; raises ``ValueError`` for a latency or probability that cannot be."""
+        for name, share in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder)):
+            if share is not None and not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} must lie between 0 and 1, not {share}")
+        if latency is not None:
+            low, high = latency
+            if not 0.0 <= low <= high:
+                raise ValueError(f"latency must be (shortest, longest) seconds, not {latency}")
+            self.shortest, self.spread = micros(low), micros(high) - micros(low)
+        self.loss = self.loss if loss is None else loss
+        self.duplicate = self.duplicate if duplicate is None else duplicate
+        self.reorder = self.reorder if reorder is None else reorder
+
+    def latency(self) -> Micros:
+        """Draw the time one message travels."""
+        return self.shortest + int(self._random() * self.spread)
+
+    def chance(self, share: float) -> bool:
+        """Draw whether something of this probability happens."""
+        return self._random() < share
+
+    def arrival(self, pipe: dict[Address, Micros], to: Address, now: Micros) -> Micros | None:
+        """Draw when a message sent now arrives, None if it is lost.
+
+        ``pipe`` remembers the sender's latest arrival at each address: messages keep their order, as on a
+        connection, unless one is drawn to be reordered.
+        """
+        random = self._random
+        if self.loss and random() < self.loss:
+            return None
+        at = now + self.shortest + int(random() * self.spread)
+        if self.reorder and random() < self.reorder:
+            return at
+        latest = pipe.get(to, 0)
+        if at < latest:
+            return latest
+        pipe[to] = at
+        return at
+
+    # Who is cut off
+
+    @property
+    def whole(self) -> bool:
+        """True while nobody is cut off."""
+        return not self._cuts and not self._barriers
+
+    def cut(self, a: Address, b: Address, *, oneway: bool) -> None:
+        """Lose what ``a`` sends to ``b`` and, unless ``oneway``, what ``b`` sends to ``a``."""
+        self._cuts[a, b] = None
+        if not oneway:
+            self._cuts[b, a] = None
+
+    def partition(self, groups: tuple[Iterable[Address], ...], *, oneway: bool) -> None:
+        """Separate the groups from each other, a single one from everybody else."""
+        sides = {address: side for side, group in enumerate(groups) for address in group}
+        self._barriers.append((sides, 1 if len(groups) == 1 else None, oneway))
+
+    def heal(self) -> None:
+        """Undo all cuts and partitions."""
+        self._cuts.clear()
+        self._barriers.clear()
+
+    def blocked(self, source: Address, to: Address) -> bool:
+        """Tell whether what ``source`` sends to ``to`` is lost."""
+        if (source, to) in self._cuts:
+            return True
+        for sides, others, oneway in self._barriers:
+            a, b = sides.get(source, others), sides.get(to, others)
+            if a is not None and b is not None and (a < b if oneway else a != b):
+                return True
+        return False

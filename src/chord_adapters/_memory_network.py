@@ -1,0 +1,330 @@
+"""Many nodes in virtual time over a seeded network: what can be done to them, and what can be seen."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+from chord_adapters._memory_engine import CodecLike, Engine
+from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
+from chord_adapters._memory_links import MICROS, Links, micros
+from chord_proto.config import Config
+from chord_proto.effects import OpId
+from chord_proto.messages import Record
+from chord_proto.node import Node
+from chord_proto.operations import Operation, Result
+from chord_proto.peer import Address, Peer
+
+EPOCH = 1_700_000_000.0
+"""Civil time at the beginning of virtual time, Unix seconds; any constant would do."""
+
+
+class NotReached(AssertionError):
+    """What was waited for did not happen within the virtual time allowed; the message tells how things stand."""
+
+
+class Network:
+    """Nodes, and a network between them, in virtual time; everything follows from the seed.
+
+    ``latency`` is (shortest, longest) in seconds, each message drawing its own.  Messages between two addresses
+    keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
+    twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
+    encoded and decoded on its way.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
+    with a `Step` after every input of every node.  Raises ``ValueError`` for what cannot be.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        latency: tuple[float, float] = (0.001, 0.005),
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        write_delay: float = 0.0,
+        codec: CodecLike | None = None,
+        config: Config | None = None,
+        watch: Callable[[Step], None] | None = None,
+        log_size: int = 10_000,
+    ) -> None:
+        self.seed = seed
+        self.config = config or Config()
+        self._links = Links(seed)
+        self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
+        self._engine = Engine(
+            self._links, write_delay=micros(write_delay), codec=codec, log_size=log_size, watch=watch
+        )
+        self._engine.gone = self._end
+        self._down: dict[Address, Host] = {}
+        self._lives: dict[Address, int] = {}
+
+    # What can be seen
+
+    @property
+    def now(self) -> float:
+        """Virtual time in seconds."""
+        return self._engine.seconds
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that is up, in the order of their spawning."""
+        return tuple(slot.node for host in self._engine.hosts.values() for slot in host.slots.values() if slot.up)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Every address where nodes are up."""
+        return tuple(self._engine.hosts)
+
+    @property
+    def down(self) -> tuple[Address, ...]:
+        """Every address whose process crashed or left; it can be restarted."""
+        return tuple(self._down)
+
+    @property
+    def events(self) -> deque[Logged]:
+        """The latest events of nodes, and what was done to them."""
+        return self._engine.events
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many inputs nodes were given (``steps``), how many messages were ``sent``, and how many got ``lost``."""
+        return {"steps": self._engine.steps, "sent": self._engine.sent, "lost": self._engine.lost}
+
+    def node(self, address: Address, index: int = 0) -> Node:
+        """Return a node at ``address``; raises ``LookupError`` when it is not up."""
+        return self._slot(address, index).node
+
+    def disk(self, address: Address, index: int = 0) -> dict[tuple[int, bytes], Record]:
+        """Return what a node has durably: records by space and name."""
+        return dict(self._slot(address, index).disk)
+
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """Return the messages that were sent and have not arrived, in the order in which they will."""
+        return self._engine.in_flight()
+
+    def describe(self) -> str:
+        """Tell in words how the nodes stand and what happened last."""
+        lines = [f"at {self.now:.3f} s, {len(self.nodes)} nodes, seed {self.seed}, {self._engine.sent} messages sent"]
+        for node in self.nodes[:24]:
+            before = node.predecessor.address if node.predecessor is not None else "-"
+            after = " ".join(peer.address for peer in node.successors)
+            lines.append(f"  {node.me.address}#{node.me.index} {node.phase.value}: {before} < me < [{after}]")
+        lines += [f"  {entry.at:.3f} {entry.address} {entry.event}" for entry in tuple(self.events)[-12:]]
+        return "\n".join(lines)
+
+    # Nodes come and go
+
+    def spawn(
+        self,
+        address: Address,
+        *,
+        join: Iterable[Address] = (),
+        virtual_nodes: int = 1,
+        config: Config | None = None,
+        clock: float = 0.0,
+    ) -> Node:
+        """Start a process at ``address``: a ring of its own, or one that joins by the addresses ``join``.
+
+        ``clock`` is how far its civil clock is ahead, in seconds.  Returns its first node.  Raises ``ValueError``
+        when the address is taken.
+        """
+        return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock), None)
+
+    def restart(self, address: Address, *, join: Iterable[Address] | None = None, disk: bool = True) -> Node:
+        """Start the process at ``address`` again, in a new life, with what its disk held or without.
+
+        It joins as it did before, unless told otherwise.  Raises ``ValueError`` when it is not down.
+        """
+        if address not in self._down:
+            raise ValueError(f"{address} is not down")
+        old = self._down[address]
+        setup = old.setup
+        if join is not None:
+            setup = Setup(tuple(join), setup.virtual_nodes, setup.config, setup.clock)
+        return self._start(address, setup, old if disk else None)
+
+    def _start(self, address: Address, setup: Setup, old: Host | None) -> Node:
+        engine = self._engine
+        if address in engine.hosts or address in engine.others:
+            raise ValueError(f"{address} is taken")
+        self._down.pop(address, None)
+        engine.silent.pop(address, None)
+        life = self._lives[address] = self._lives.get(address, 0) + 1
+        host = engine.hosts[address] = Host(address, setup)
+        self._log(address, "start")
+        for index in range(setup.virtual_nodes):
+            me = Peer.at(address, index, bits=setup.config.bits)
+            disk = {} if old is None else dict(old.slots[me.id].disk)
+            name = f"{self.seed}/{address}/{index}/{life}".encode()
+            seed = int.from_bytes(blake2b(name, digest_size=8).digest())
+            host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
+        for slot in tuple(host.slots.values()):
+            node, now, offset = slot.node, engine.seconds, EPOCH + setup.clock
+            engine.carry_out(host, slot, "wall", offset, node.wall(offset, now=now))
+            via = setup.join if slot is host.first else (address, *setup.join)
+            if via:
+                op = OpId(self._handle(host, slot, None).op)
+                engine.carry_out(host, slot, "join", via, node.join(op, via, now=now))
+            else:
+                engine.carry_out(host, slot, "create", None, node.create(now=now))
+        return next(iter(host.slots.values())).node
+
+    def leave(self, address: Address) -> tuple[Handle, ...]:
+        """Let the nodes at ``address`` leave gracefully; a handle for each tells when it has."""
+        host = self._host(address)
+        self._log(address, "leave")
+        handles = []
+        for slot in tuple(host.slots.values()):
+            if slot.up:
+                handle = self._handle(host, slot, None)
+                handles.append(handle)
+                effects = slot.node.leave(OpId(handle.op), now=self.now)
+                self._engine.carry_out(host, slot, "leave", None, effects)
+        return tuple(handles)
+
+    def crash(self, address: Address, *, silent: bool = False) -> None:
+        """Kill the process at ``address``; writes that are not durable yet are lost.
+
+        Like a killed process it breaks its connections and refuses new ones, which others learn one latency later;
+        ``silent``, like a machine without power, it does neither.
+        """
+        host = self._host(address)
+        self._log(address, "crash, silent" if silent else "crash")
+        if silent:
+            self._engine.silent[address] = None
+        for slot in host.slots.values():
+            self._engine.end(slot)
+        self._end(host)
+
+    def _end(self, host: Host) -> None:
+        del self._engine.hosts[host.address]
+        self._down[host.address] = host
+        if host.address not in self._engine.silent:
+            self._engine.break_connections(host.address)
+
+    def pause(self, address: Address, seconds: float) -> None:
+        """Let the process at ``address`` do nothing for a while, like a suspended machine; what arrives waits."""
+        self._log(address, f"pause for {seconds} s")
+        self._host(address).paused = self._engine.now + micros(seconds)
+
+    def fail_disk(self, address: Address) -> None:
+        """Let every write at ``address`` fail from now on, until it is restarted."""
+        self._log(address, "disk fails")
+        self._host(address).disk_fails = True
+
+    # The network between them
+
+    def set_links(
+        self,
+        *,
+        latency: tuple[float, float] | None = None,
+        loss: float | None = None,
+        duplicate: float | None = None,
+        reorder: float | None = None,
+    ) -> None:
+        """Change what is given, for messages sent from now on."""
+        self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
+
+    def partition(self, *groups: Iterable[Address], oneway: bool = False) -> None:
+        """Separate the groups of addresses from each other, one group alone from everybody else.
+
+        Messages across are lost in silence, those under way too; ``oneway``, only those from an earlier group to a
+        later one.  Addresses in no group go on reaching everybody.  Partitions add up until `heal`.
+        """
+        listed = tuple(tuple(group) for group in groups)
+        self._log("", f"partition {listed}{' one way' if oneway else ''}")
+        self._links.partition(listed, oneway=oneway)
+
+    def cut(self, a: Address, b: Address, *, oneway: bool = False) -> None:
+        """Lose what ``a`` sends to ``b`` and, unless ``oneway``, what ``b`` sends to ``a``, until `heal`."""
+        self._log(a, f"cut from {b}{' one way' if oneway else ''}")
+        self._links.cut(a, b, oneway=oneway)
+
+    def heal(self) -> None:
+        """Undo every cut and partition."""
+        self._log("", "heal")
+        self._links.heal()
+
+    # Operations
+
+    def perform(
+        self, address: Address, operation: Operation, *, index: int = 0, timeout: float | None = None
+    ) -> Handle:
+        """Start an operation at the node at ``address``, as its application would; `wait` for its result."""
+        host, slot = self._host(address), self._slot(address, index)
+        handle = self._handle(host, slot, operation)
+        effects = slot.node.perform(OpId(handle.op), operation, now=self.now, timeout=timeout)
+        self._engine.carry_out(host, slot, "perform", operation, effects)
+        return handle
+
+    def cancel(self, handle: Handle) -> None:
+        """Cancel an operation; harmless when it has ended."""
+        if handle.result is None:
+            host, slot = self._host(handle.address), self._slot(handle.address, handle.index)
+            self._engine.carry_out(host, slot, "cancel", handle.op, slot.node.cancel(OpId(handle.op), now=self.now))
+
+    def wait(self, handle: Handle, *, within: float = 60.0) -> Result:
+        """Let time pass until an operation has ended, and return its result; raises `NotReached`."""
+        engine = self._engine
+        limit = engine.now + micros(within)
+        while handle.result is None:
+            if engine.next_at > limit:
+                raise NotReached(f"{handle.operation} at {handle.address} has not ended: {self.describe()}")
+            engine.step()
+        return handle.result
+
+    def do(self, address: Address, operation: Operation, *, within: float = 60.0) -> Result:
+        """Perform an operation and wait for its result."""
+        return self.wait(self.perform(address, operation), within=within)
+
+    # Time
+
+    def run_for(self, seconds: float) -> None:
+        """Let this much time pass."""
+        self._engine.run_to(self._engine.now + micros(seconds))
+
+    def run_until(
+        self,
+        predicate: Callable[[], bool],
+        *,
+        within: float,
+        every: float = 0.01,
+        explain: Callable[[], object] | None = None,
+    ) -> float:
+        """Let time pass until ``predicate`` is true, looking ``every`` so many seconds; return how long it took.
+
+        Raises `NotReached` after ``within`` seconds, saying what ``explain`` returns and how the nodes stand.
+        """
+        engine = self._engine
+        start, limit, stride = engine.now, engine.now + micros(within), max(1, micros(every))
+        while not predicate():
+            if engine.now >= limit:
+                why = "" if explain is None else f": {explain()}"
+                raise NotReached(f"not true after {within} s{why}; {self.describe()}")
+            engine.run_to(min(limit, engine.now + stride))
+        return (engine.now - start) / MICROS
+
+    # Small parts
+
+    def _host(self, address: Address) -> Host:
+        host = self._engine.hosts.get(address)
+        if host is None:
+            raise LookupError(f"no node is up at {address}")
+        return host
+
+    def _slot(self, address: Address, index: int) -> Slot:
+        for slot in self._host(address).slots.values():
+            if slot.node.me.index == index and slot.up:
+                return slot
+        raise LookupError(f"virtual node {index} at {address} is not up")
+
+    def _handle(self, host: Host, slot: Slot, operation: Operation | None) -> Handle:
+        handle = slot.handles[slot.next_op] = Handle(
+            host.address, slot.node.me.index, slot.next_op, operation, self.now
+        )
+        slot.next_op += 1
+        return handle
+
+    def _log(self, address: Address, what: str) -> None:
+        self._engine.events.append(Logged(self.now, address, what))

@@ -1,0 +1,177 @@
+"""The calls that a node and a client have in common, on any runtime.
+
+A subclass says how an operation starts and how a task waits for its end; all the rest is here, as plain coroutines
+that suspend only in ``_wait``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from chord_adapters._arguments import bytes_of, content_key_of, name_of, place_of, timeout_of, value_of
+from chord_adapters._errors import Busy, error_of
+from chord_adapters._results import Entry, PutResult, StoredValue
+from chord_adapters._transfer import BlockReader, Doors, Progress, Read, reader_of, store_blocks
+from chord_proto.config import Config
+from chord_proto.operations import (
+    Delete,
+    Describe,
+    Description,
+    Failed,
+    Fetched,
+    Get,
+    Locate,
+    Located,
+    Operation,
+    Put,
+    Result,
+    Stored,
+)
+from chord_proto.peer import Peer
+
+MAX_CALLS = 1024
+"""How many calls of one node or client may be unfinished, those under way and those that wait their turn."""
+
+W = TypeVar("W")
+
+
+class Operations(ABC, Generic[W]):
+    """put, get, delete, store, fetch, locate and replicas.
+
+    Every call takes ``timeout=`` in seconds, by default ``Config.operation_timeout``, and retries inside until then.
+    Cancelling a call at any point leaks nothing; the outcome of a cancelled write is unknown.
+    """
+
+    _config: Config
+    _calls: int = 0
+
+    @abstractmethod
+    def _start(self, operation: Operation, timeout: float) -> W:
+        """Start ``operation`` and return at once; raise `Closed` when the node has ended."""
+
+    @abstractmethod
+    async def _wait(self, waiter: W) -> Result:
+        """Wait for the end; cancelling this cancels the operation.  Raise `Closed` when the node ends."""
+
+    @abstractmethod
+    def _abandon(self, waiter: W) -> None:
+        """Cancel the operation, for which nobody waits; of one that has ended, do nothing."""
+
+    @abstractmethod
+    def _now(self) -> float:
+        """Return the time in seconds of the runtime's monotonic clock."""
+
+    def _room(self) -> bool:
+        """Tell whether a call may have more operations under way than one just now."""
+        return True
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        if self._calls >= MAX_CALLS:
+            raise Busy(f"{self._calls} calls wait already")
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    async def _perform(self, operation: Operation, timeout: float | None) -> Result:
+        timeout = timeout_of(timeout) or self._config.operation_timeout
+        with self._call():
+            return succeeded(await self._wait(self._start(operation, timeout)))
+
+    async def put(self, key: str | bytes, value: bytes, *, timeout: float | None = None) -> PutResult:
+        """Write ``value`` under ``key``; when this returns, a majority of the replicas has it.
+
+        Raises `ValueTooLarge`, `Timeout`, `NoQuorum`, `Unreachable`, `NotReady`, `Busy`, `StorageFailed` or `Closed`.
+        """
+        operation = Put(name_of(key, self._config), value_of(value, self._config))
+        return _written(await self._perform(operation, timeout))
+
+    async def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
+        """Read what is under ``key``, the owner's copy; None when there is nothing.
+
+        Raises `Timeout`, `Unreachable`, `NotReady`, `Busy` or `Closed`.
+        """
+        fetched = await self._perform(Get(name_of(key, self._config)), timeout)
+        assert isinstance(fetched, Fetched)
+        if fetched.value is None or fetched.version is None:
+            return None
+        return Entry(fetched.value, fetched.version)
+
+    async def delete(self, key: str | bytes, *, timeout: float | None = None) -> PutResult:
+        """Delete what is under ``key``, which need not exist; raises what `put` raises."""
+        return _written(await self._perform(Delete(name_of(key, self._config)), timeout))
+
+    async def store(self, data: bytes, *, timeout: float | None = None) -> int:
+        """Store ``data``, of any length, under its content, and return the content key.
+
+        The key is the SHA-1 of the bytes, or, of what is longer than one block, of the root of its tree.  When this
+        returns, every block is on all replicas.  ``timeout`` bounds the whole call; without one each block has
+        ``Config.operation_timeout``.  Raises what `put` raises.
+        """
+        return (await self._store_stream(reader_of(bytes_of(data)), timeout=timeout)).key
+
+    async def fetch(self, key: int, *, timeout: float | None = None) -> bytes | None:
+        """Fetch what was stored under ``key``, verified against it; None when nobody has it.
+
+        ``timeout`` bounds the whole call; without one each block has ``Config.operation_timeout``.  Raises `Timeout`,
+        `Unreachable` (also when a part is missing), `NotReady`, `Busy`, `StorageFailed` (what is stored is no whole
+        value) or `Closed`.
+        """
+        async with self._fetch_stream(key, timeout=timeout) as blocks:
+            if blocks.length is None:
+                return None
+            return b"".join([block async for block in blocks])
+
+    async def locate(self, key: str | bytes | int, *, timeout: float | None = None) -> Peer:
+        """Return the owner of a key; an int is a content key or a place on the circle.
+
+        Raises `Timeout`, `Unreachable`, `NotReady`, `Busy` or `Closed`.
+        """
+        return (await self.lookup(key, timeout=timeout)).owner
+
+    async def replicas(self, key: str | bytes | int, *, timeout: float | None = None) -> tuple[Peer, ...]:
+        """Return the places that hold a key, its owner first; raises what `locate` raises."""
+        return (await self.lookup(key, timeout=timeout)).replicas
+
+    async def lookup(self, key: str | bytes | int, *, timeout: float | None = None) -> Located:
+        """Return the owner of a key, its replicas and the way there, hop by hop; raises what `locate` raises."""
+        located = await self._perform(Locate(place_of(key, self._config)), timeout)
+        assert isinstance(located, Located)
+        return located
+
+    async def describe(self, *, timeout: float | None = None) -> Description:
+        """Return what the node knows of its place, its neighbours and its records; raises what `locate` raises."""
+        description = await self._perform(Describe(), timeout)
+        assert isinstance(description, Description)
+        return description
+
+    async def _store_stream(
+        self, read: Read, *, progress: Progress | None = None, timeout: float | None = None
+    ) -> StoredValue:
+        """Store what ``read`` returns piece by piece until it returns ``b""``; ``progress`` hears of bytes stored."""
+        with self._call():
+            return await store_blocks(self._doors(), read, progress, timeout_of(timeout))
+
+    def _fetch_stream(self, key: int, *, timeout: float | None = None) -> BlockReader[W]:
+        """Return the value as an async context manager and iterator of its pieces, see `BlockReader`."""
+        return BlockReader(self._doors(), content_key_of(key), timeout_of(timeout), self._call())
+
+    def _doors(self) -> Doors[W]:
+        return Doors(self._start, self._wait, self._abandon, self._now, self._room, self._config.operation_timeout)
+
+
+def succeeded(result: Result) -> Result:
+    """Return ``result``, or raise the error that it stands for."""
+    if isinstance(result, Failed):
+        raise error_of(result)
+    return result
+
+
+def _written(result: Result) -> PutResult:
+    assert isinstance(result, Stored)
+    return PutResult(result.version, result.owner, result.acked)

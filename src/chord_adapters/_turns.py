@@ -1,0 +1,123 @@
+"""Whose turn it is: operations under way are bounded in number and bytes, the rest wait, first come, first served."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from chord_adapters._runtime import Waiter
+from chord_proto.effects import OpId
+from chord_proto.operations import Delete, Operation, Put, Store
+from chord_proto.timers import Timers
+
+MOST_UNDER_WAY = 128
+"""How many operations of one node or client are under way at once; enough to fill a network at 10 ms a round trip."""
+MOST_BYTES_UNDER_WAY = 8 * 1024 * 1024
+"""How many bytes they carry, unless a single one carries more: half of what one connection queues."""
+_OVERHEAD = 1024
+
+_DEADLINE = "deadline"
+
+
+@attrs.define(eq=False)
+class Ticket:
+    """One operation of a caller, from the call to its end.  ``deadline`` is a time of the loop's clock."""
+
+    number: int
+    operation: Operation
+    deadline: float
+    waiter: Waiter
+    place: int | None = None
+    """The place whose node is to perform it; None: any node of the process."""
+    op: OpId | None = None
+    """Its id at the node, or of its latest request, while it is under way."""
+    sent: bool = False
+    tries: int = 0
+    ended: bool = False
+
+    @property
+    def weight(self) -> int:
+        """How many bytes it carries, about."""
+        operation = self.operation
+        if isinstance(operation, Put):
+            return len(operation.value) + _OVERHEAD
+        if isinstance(operation, Store):
+            return len(operation.data) + _OVERHEAD
+        return _OVERHEAD
+
+    @property
+    def is_write(self) -> bool:
+        """True when doing it twice is not the same as doing it once."""
+        return isinstance(self.operation, (Put, Delete))
+
+
+class Turns:
+    """The tickets of one node or client: some under way, the others waiting."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[int, Ticket] = {}
+        self._waiting: dict[int, Ticket] = {}
+        self._deadlines = Timers()
+        self._bytes = 0
+        self._number = 0
+
+    @property
+    def room(self) -> bool:
+        """True when somebody who came now would have their turn at once."""
+        return not self._waiting and self._may_start
+
+    @property
+    def _may_start(self) -> bool:
+        return len(self.under_way) < MOST_UNDER_WAY and self._bytes < MOST_BYTES_UNDER_WAY
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first of those that wait will have waited too long."""
+        return self._deadlines.deadline
+
+    def draw(self, operation: Operation, deadline: float, waiter: Waiter, place: int | None = None) -> Ticket:
+        """Return a new ticket, the last in the line."""
+        self._number += 1
+        ticket = Ticket(self._number, operation, deadline, waiter, place)
+        self._waiting[ticket.number] = ticket
+        self._deadlines.arm((_DEADLINE, ticket.number), deadline)
+        return ticket
+
+    def next(self) -> Ticket | None:
+        """Put the first that waits under way and return it, if it is its turn."""
+        if not self._waiting or not self._may_start:
+            return None
+        ticket = self._waiting.pop(next(iter(self._waiting)))
+        self._deadlines.disarm((_DEADLINE, ticket.number))
+        self.under_way[ticket.number] = ticket
+        self._bytes += ticket.weight
+        return ticket
+
+    def end(self, ticket: Ticket) -> bool:
+        """Take a ticket out; False when it has ended before."""
+        if ticket.ended:
+            return False
+        ticket.ended = True
+        if self.under_way.pop(ticket.number, None) is not None:
+            self._bytes -= ticket.weight
+        else:
+            del self._waiting[ticket.number]
+            self._deadlines.disarm((_DEADLINE, ticket.number))
+        return True
+
+    def pop_late(self, now: float) -> Ticket | None:
+        """Take out and return one that has waited too long."""
+        key = self._deadlines.pop_due(now)
+        if key is None:
+            return None
+        ticket = self._waiting.pop(key[1])
+        ticket.ended = True
+        return ticket
+
+    def drain(self) -> list[Ticket]:
+        """Take out all and return them, in the order in which they came."""
+        tickets = [*self.under_way.values(), *self._waiting.values()]
+        for ticket in tickets:
+            self.end(ticket)
+        return tickets

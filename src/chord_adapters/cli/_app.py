@@ -1,0 +1,66 @@
+"""The commands by name, and the one frame round them that turns errors into exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from chord_adapters.cli._outcome import EXPECTED, WRITES, Status, UsageError, failure, innermost
+from chord_adapters.cli._output import print_json, say
+
+app = App(
+    name="chord",
+    help="A Chord ring: run nodes of it, store and read through them, look at it.",
+    version=version("chord-dht"),
+    help_format="plaintext",
+    print_error=False,
+    exit_on_error=False,
+    result_action="return_value",
+)
+# By name, so that a command loads its own module only.
+for _name, _place in {
+    "demo": "demo:demo",
+    "node": "node:node",
+    "put": "records:put",
+    "get": "records:get",
+    "delete": "records:delete",
+    "store": "blocks:store",
+    "fetch": "blocks:fetch",
+    "locate": "look:locate",
+    "status": "look:status",
+    "ring": "look:ring",
+}.items():
+    app.command(f"chord_adapters.cli.{_place}", name=_name)
+app.register_install_completion_command()
+
+
+def run(tokens: list[str]) -> int:
+    """Run the command that ``tokens`` name and return its exit status."""
+    try:
+        try:
+            status = int(app(tokens) or 0)
+        except CycloptsError as error:
+            raise UsageError(str(error)) from error
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, and the interpreter must not stumble over that again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.FAILED
+    except (*EXPECTED, KeyboardInterrupt, BaseExceptionGroup) as error:
+        return _failed(error, tokens)
+    return status
+
+
+def _failed(error: BaseException, tokens: list[str]) -> int:
+    cause = innermost(error)
+    status, document = failure(cause, writes=bool(WRITES.intersection(tokens[:1])))
+    if status is None:
+        raise error  # a bug, to be seen with its traceback
+    if "--json" in tokens:
+        print_json({"error": document})
+    else:
+        say(str(document["message"]))
+    return status

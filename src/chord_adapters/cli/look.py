@@ -1,0 +1,114 @@
+"""``chord locate``, ``status`` and ``ring``: what the ring looks like from outside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import anyio
+from cyclopts import Parameter
+
+from chord_adapters.cli._options import PLAIN, Asking, ask
+from chord_adapters.cli._outcome import Status, UsageError
+from chord_adapters.cli._output import hexadecimal, peer_fields, print_columns, print_json
+from chord_adapters.cli._ring import walk
+from chord_adapters.cli.records import name_of
+from chord_proto.peer import Peer
+
+
+def locate(
+    key: Annotated[str | None, Parameter(help="The name of a record, any text.")] = None,
+    /,
+    *,
+    place: Annotated[
+        str | None, Parameter(name="--id", help="A place on the circle, or a content key, in hexadecimal.")
+    ] = None,
+    asking: Asking = PLAIN,
+) -> int:
+    """Show who owns a key, who holds it, and the way of the lookup."""
+    match key, place:
+        case str(), None:
+            wanted: bytes | int = name_of(key)
+        case None, str():
+            wanted = place_of(place)
+        case _:
+            raise UsageError("locate takes a KEY or --id, one of them")
+    located = ask(asking, lambda client: client.lookup(wanted, timeout=asking.patience))
+    if asking.json:
+        path = [{**(peer_fields(hop.peer) or {}), "ms": round(1000 * hop.seconds, 3)} for hop in located.path]
+        print_json(
+            {
+                "key": hexadecimal(wanted) if isinstance(wanted, int) else key,
+                "owner": peer_fields(located.owner),
+                "replicas": [peer_fields(peer) for peer in located.replicas],
+                "hops": len(path),
+                "path": path,
+            }
+        )
+        return Status.FINE
+    rows = [("owner", hexadecimal(located.owner.id), located.owner.address, "")]
+    rows += [("replica", hexadecimal(peer.id), peer.address, "") for peer in located.replicas if peer != located.owner]
+    rows += [
+        (f"hop {number}", hexadecimal(hop.peer.id), hop.peer.address, f"{1000 * hop.seconds:.1f} ms")
+        for number, hop in enumerate(located.path, 1)
+    ]
+    print_columns(rows)
+    return Status.FINE
+
+
+def status(*, asking: Asking = PLAIN) -> int:
+    """Show one node as it sees itself; status 1 while too few replicas of its range can be written."""
+    description = ask(asking, lambda client: client.describe(timeout=asking.patience))
+    health = "unsafe" if description.unsafe else "small" if description.small else "ok"
+    if asking.json:
+        print_json(
+            {
+                "address": description.me.address,
+                "id": hexadecimal(description.me.id),
+                "phase": description.phase,
+                "predecessor": peer_fields(description.predecessor),
+                "successors": [peer_fields(peer) for peer in description.successors],
+                "keys": description.keys,
+                "bytes": description.bytes,
+                "peers": description.peers,
+                "health": health,
+            }
+        )
+    else:
+        rows: list[tuple[object, ...]] = [
+            ("address", description.me.address),
+            ("id", hexadecimal(description.me.id)),
+            ("phase", description.phase),
+            ("predecessor", _in_words(description.predecessor)),
+            *(("successors" if not at else "", _in_words(peer)) for at, peer in enumerate(description.successors)),
+            ("keys", description.keys),
+            ("bytes", description.bytes),
+            ("peers", description.peers),
+            ("health", health),
+        ]
+        print_columns(rows)
+    return Status.FAILED if description.unsafe else Status.FINE
+
+
+def ring(*, asking: Asking = PLAIN) -> int:
+    """Show the whole ring by walking it, within 10 seconds; status 0 also when it is not ideal."""
+    found = anyio.run(walk, asking)
+    if asking.json:
+        print_json(found.fields())
+    else:
+        found.print()
+    return Status.FINE
+
+
+def place_of(text: str) -> int:
+    """Return the place that up to 40 hexadecimal digits mean."""
+    digits = text.removeprefix("0x")
+    try:
+        if 0 < len(digits) <= 40 and digits.isalnum():
+            return int(digits, 16)
+    except ValueError:
+        pass
+    raise UsageError(f"not a place of up to 40 hexadecimal digits: {text!r}")
+
+
+def _in_words(peer: Peer | None) -> str:
+    return "-" if peer is None else f"{hexadecimal(peer.id)}  {peer.address}"

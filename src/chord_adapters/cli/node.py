@@ -1,0 +1,125 @@
+"""``chord node``: a node that runs until it is told to leave."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import attrs
+from cyclopts import Parameter, validators
+
+from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network, adapter
+from chord_adapters.cli._outcome import Status
+from chord_adapters.cli._output import hexadecimal, print_json, say
+
+if TYPE_CHECKING:
+    from chord_adapters.asyncio import Node
+
+FIRST_REPORT = 2.0
+"""Seconds after which a node says that it has not joined yet; the time between two reports doubles."""
+LONGEST_REPORT = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class _Wanted:
+    """What the command line says."""
+
+    listen: str
+    join: tuple[str, ...]
+    advertise: str | None
+    virtual_nodes: int
+    network: str
+    backend: str
+    json: bool
+
+
+def node(
+    *,
+    listen: Annotated[str, Parameter(help="Where to listen, HOST:PORT; port 0 picks a free one.")] = DEFAULT_ADDRESS,
+    join: Annotated[
+        list[str] | None, Parameter(negative="", help="A node of the ring to join; may be given several times.")
+    ] = None,
+    advertise: Annotated[
+        str | None, Parameter(help="Where others reach this node, needed if it listens at a wildcard address.")
+    ] = None,
+    virtual_nodes: Annotated[
+        int, Parameter(validator=validators.Number(gte=1), help="How many places on the circle to hold.")
+    ] = 1,
+    network: Network = "chord",
+    backend: Backend = "asyncio",
+    json: Json = False,
+) -> int:
+    """Run a node until SIGTERM or Ctrl-C, which leaves the ring gracefully; a second signal aborts.
+
+    Prints "ready ADDRESS" on standard output once it is a member and has its range. Without --join it is a ring of its
+    own, which others may join.
+    """
+    wanted = _Wanted(
+        listen=listen,
+        join=tuple(join or ()),
+        advertise=advertise,
+        virtual_nodes=virtual_nodes,
+        network=network,
+        backend=backend,
+        json=json,
+    )
+    return anyio.run(_live, wanted, backend=backend)
+
+
+async def _live(wanted: _Wanted) -> int:
+    # Both scopes exist before the node does, so that a signal counts whenever it comes.
+    working, living = anyio.CancelScope(), anyio.CancelScope()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_obey, signals, working, living)
+            with living:
+                async with _opened(wanted) as node:
+                    with working:
+                        await _work(node, wanted)
+            tasks.cancel_scope.cancel()
+    return Status.INTERRUPTED if living.cancel_called else Status.FINE
+
+
+def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
+    opened: AbstractAsyncContextManager[Node] = adapter(wanted.backend).open_node(
+        wanted.listen,
+        join=wanted.join,
+        advertise=wanted.advertise,
+        virtual_nodes=wanted.virtual_nodes,
+        network=wanted.network,
+    )
+    return opened
+
+
+async def _obey(signals: AsyncIterator[signal.Signals], working: anyio.CancelScope, living: anyio.CancelScope) -> None:
+    async for _ in signals:
+        if working.cancel_called:
+            say("aborting")
+            living.cancel()
+        else:
+            say("leaving the ring; a second signal aborts")
+            working.cancel()
+
+
+async def _work(node: Node, wanted: _Wanted) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_report, wanted)
+        await node.wait_ready()
+        tasks.cancel_scope.cancel()
+    if wanted.json:
+        print_json({"ready": node.address, "id": hexadecimal(node.id)})
+    else:
+        print(f"ready {node.address}", flush=True)
+    await node.wait_closed()
+
+
+async def _report(wanted: _Wanted) -> None:
+    """Tell a person now and then that the ring to join has not been reached."""
+    pause = FIRST_REPORT
+    while True:
+        await anyio.sleep(pause)
+        say(f"not a member yet, still trying to join through {', '.join(wanted.join) or 'nobody'}")
+        pause = min(2 * pause, LONGEST_REPORT)

@@ -1,0 +1,84 @@
+"""``chord put``, ``get`` and ``delete``: named records."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from chord_adapters.cli._files import STANDARD, opened, written
+from chord_adapters.cli._options import PLAIN, Asking, ask
+from chord_adapters.cli._outcome import NotFound, Status, UsageError
+from chord_adapters.cli._output import peer_fields, print_json, say
+
+Key = Annotated[str, Parameter(help="The name of the record, any text.")]
+
+
+def put(
+    key: Key,
+    value: Annotated[str | None, Parameter(help="What to write.")] = None,
+    /,
+    *,
+    file: Annotated[Path | None, Parameter(help="Write the bytes of this file instead; - is standard input.")] = None,
+    asking: Asking = PLAIN,
+) -> int:
+    """Write a record; done when a majority of its replicas has it."""
+    if (value is None) == (file is None):
+        raise UsageError("put takes a VALUE or --file, one of them")
+    name = name_of(key)
+    if file is None:
+        data = os.fsencode(value or "")
+    else:
+        with opened(file) as source:
+            data = source.read()
+    result = ask(asking, lambda client: client.put(name, data, timeout=asking.patience))
+    if asking.json:
+        acked = [peer_fields(peer) for peer in result.acked]
+        print_json({"key": key, "version": result.version, "owner": peer_fields(result.owner), "acked": acked})
+    else:
+        say(f"written, version {result.version}, on {', '.join(peer.address for peer in result.acked)}")
+    return Status.FINE
+
+
+def get(
+    key: Key,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Write the value to this file, by default to standard output.")] = STANDARD,
+    asking: Asking = PLAIN,
+) -> int:
+    """Read a record and write its exact bytes; status 3 when there is none."""
+    name = name_of(key)
+    entry = ask(asking, lambda client: client.get(name, timeout=asking.patience))
+    if entry is None:
+        raise NotFound(f"no record {key!r}")
+    if asking.json:
+        value = b64encode(entry.value).decode()
+        print_json({"key": key, "value": value, "version": entry.version, "expires_at": entry.expires_at})
+    if not asking.json or out != STANDARD:
+        with written(out) as sink:
+            sink.write(entry.value)
+    return Status.FINE
+
+
+def delete(key: Key, /, *, asking: Asking = PLAIN) -> int:
+    """Delete a record; deleting what is absent is fine."""
+    name = name_of(key)
+    result = ask(asking, lambda client: client.delete(name, timeout=asking.patience))
+    if asking.json:
+        acked = [peer_fields(peer) for peer in result.acked]
+        print_json({"key": key, "version": result.version, "owner": peer_fields(result.owner), "acked": acked})
+    else:
+        say(f"deleted, version {result.version}")
+    return Status.FINE
+
+
+def name_of(key: str) -> bytes:
+    """Return the name that a KEY on the command line means: the UTF-8 of its text."""
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the key is not UTF-8 text") from None

@@ -1,0 +1,119 @@
+"""What can be set about a node, each default with its reason."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+from attrs.validators import and_, ge, gt, in_, instance_of, le
+
+from chord_proto.records import register
+
+
+def _count(default: int, low: int = 1, high: int | None = None) -> int:
+    checks = [instance_of(int), ge(low)] + ([le(high)] if high is not None else [])
+    return attrs.field(default=default, validator=and_(*checks))
+
+
+def _seconds(default: float) -> float:
+    return attrs.field(default=default, converter=float, validator=gt(0.0))
+
+
+@register
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Config:
+    """Parameters of a node.  ``bits``, ``replicas`` and ``successors`` must agree ring-wide.
+
+    Times are in seconds, sizes in bytes.  Raises ``ValueError`` or ``TypeError`` for a value out of range.
+    """
+
+    # The circle and the ring.
+    bits: int = _count(160, 1, 160)
+    """Width of an identifier; 160 is SHA-1, as in the papers."""
+    successors: int = _count(8, 1, 64)
+    """r, the length of the successor list: 2 log2 N for 16 nodes, and N = 10^4 survives a tenth dying at once."""
+    predecessors: int = _count(8, 1, 64)
+    """How many predecessors a node knows; as many as successors, since replicas are checked both ways."""
+    replicas: int = _count(3, 1, 16)
+    """R, on how many distinct addresses a record lives; three keep a majority when one dies."""
+    routing: Literal["iterative"] = attrs.field(default="iterative", validator=in_(("iterative",)))
+    """How lookups travel: the asker asks each hop itself."""
+    max_virtual_nodes: int = _count(64, 1, 65_535)
+    """How many places one address may hold; a peer with a higher index is refused."""
+
+    # Periods of upkeep, each jittered by a fifth from the node's own generator.
+    stabilize_interval: float = _seconds(1.0)
+    """Between two rounds of stabilise and of asking the predecessor: a quarter of the five seconds in which
+    a silent peer must be suspected, the rest is for retries."""
+    finger_interval: float = _seconds(2.0)
+    """Between two finger lookups; about log2 N of them refresh all."""
+    repair_interval: float = _seconds(5.0)
+    """Between two comparisons of one's range with its replicas; a change of neighbours starts one at once."""
+    probe_interval: float = _seconds(2.0)
+    """First interval between two probes of lost peers and seeds; doubles up to ``probe_interval_max``."""
+    probe_interval_max: float = _seconds(30.0)
+    """Longest interval between probes: a healed partition merges within about a minute."""
+    eager_delay: float = _seconds(0.05)
+    """Least time between two rounds of stabilise that a change of neighbours brings forward."""
+
+    # Requests.
+    initial_timeout: float = _seconds(0.3)
+    """Retransmission timeout before a round trip was measured."""
+    min_timeout: float = _seconds(0.15)
+    """Least retransmission timeout: well above a busy event loop's pauses."""
+    max_timeout: float = _seconds(1.0)
+    """Greatest retransmission timeout: with ``request_tries`` it keeps suspicion within about 3.5 seconds."""
+    request_tries: int = _count(4, 1, 16)
+    """How often a request is sent before its peer is suspected; at 10% loss a false suspicion is one in 800."""
+    late_tolerance: float = _seconds(1.0)
+    """A tick this much later than the deadline means that the machine slept: outstanding requests get a
+    fresh timeout."""
+    suspect_ttl: float = _seconds(15.0)
+    """How long a suspected peer is left out of lookups unless it is heard from."""
+
+    # Operations.
+    operation_timeout: float = _seconds(10.0)
+    """How long an operation retries inside before it fails."""
+    leave_timeout: float = _seconds(10.0)
+    """How long a leaving node tries to hand its range over."""
+    lookup_parallelism: int = _count(3, 1, 16)
+    """Most questions that one lookup has out at once."""
+    lookup_candidates: int = _count(4, 1, 32)
+    """How many candidates an answer to a lookup carries, so that a dead hop costs no new question."""
+    max_hops: int = _count(64, 1)
+    """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
+
+    # Bounds.
+    max_value_size: int = _count(4 * 1024 * 1024, 1)
+    """Longest value of a named record."""
+    max_key_size: int = _count(4096, 1024)
+    """Longest name of a record."""
+    max_records: int = _count(1_000_000)
+    """Most records and blocks a node holds."""
+    max_bytes: int = _count(4 * 1024**3)
+    """Most bytes of values a node holds."""
+    max_operations: int = _count(4096)
+    """Most operations under way, the node's own and those it performs for clients."""
+    max_requests: int = _count(8192)
+    """Most requests out at once."""
+    max_requests_per_peer: int = _count(2048)
+    """Most requests out at once to one address."""
+    max_pending_writes: int = _count(16_384)
+    """Most writes handed out and not yet reported durable."""
+    max_known_peers: int = _count(512, 16)
+    """Size of the table of peers seen lately."""
+    max_lost_peers: int = _count(64)
+    """How many peers that fell silent are remembered, to find a lost part of the ring again."""
+    max_peers_in_message: int = _count(256, 16)
+    """Most peers taken from one message."""
+    max_batch_bytes: int = _count(1024 * 1024, 65_536)
+    """Most bytes of records in one message of repair or hand-off, unless a single record is longer."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check what no single field can tell."""
+        if self.min_timeout > self.max_timeout:
+            raise ValueError("min_timeout is greater than max_timeout")
+        if self.probe_interval > self.probe_interval_max:
+            raise ValueError("probe_interval is greater than probe_interval_max")
+        if self.max_peers_in_message < 2 * self.successors:
+            raise ValueError("max_peers_in_message must be at least twice the number of successors")

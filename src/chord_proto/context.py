@@ -1,0 +1,356 @@
+"""What all layers of a node share: who it is, its clock reading, its generator, its requests and its effects."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import attrs
+
+from chord_proto.config import Config
+from chord_proto.effects import Effect, Misbehaved, PeerFailed, PeerLeft, Send
+from chord_proto.messages import Answer, Message, Notify, Performed, Reason, Refused, Request, Working
+from chord_proto.operations import Result
+from chord_proto.peer import Address, Peer
+from chord_proto.records import record
+from chord_proto.rng import Rng
+from chord_proto.routing import Known, Routing
+from chord_proto.timers import Timers
+
+Purpose: TypeAlias = Any
+"""Why a request was sent or a lookup begun: a record of the layer that did, which says who handles the outcome."""
+
+
+@record
+class Slow:
+    """Told to the handler of a lookup's question when that had to be sent again."""
+
+
+@record
+class Asker:
+    """Who waits for a deferred answer: the return path, and what the answer's header needs."""
+
+    sender: Address
+    source: int | None
+    incarnation: int
+    request: int
+
+
+@attrs.define(eq=False)
+class Call:
+    """One outstanding request."""
+
+    request: int
+    address: Address
+    peer: Peer | None
+    """Whom it was sent to; None for whoever answers at the address."""
+    message: Request
+    purpose: Purpose
+    sent: float
+    tries: int = 1
+    refusals: int = 0
+    timeout: float = 0.0
+
+
+@attrs.define(eq=False)
+class Counters:
+    """What happened so far."""
+
+    received: int = 0
+    sent: int = 0
+    ignored: int = 0
+    misbehaved: int = 0
+    retransmitted: int = 0
+    suspected: int = 0
+    refused: int = 0
+    lookups: int = 0
+    hops: int = 0
+
+
+class Context:
+    """The bottom of the node.
+
+    Upper layers call down; what must go up is queued (``outcomes``, ``departed``, ``loopback``) and
+    handed on by the node's frame before the input returns.
+    """
+
+    __slots__ = (
+        "_per_address",
+        "calls",
+        "config",
+        "counters",
+        "departed",
+        "in_progress",
+        "incarnation",
+        "loopback",
+        "me",
+        "now",
+        "out",
+        "outcomes",
+        "rng",
+        "routing",
+        "timers",
+        "wall_offset",
+    )
+
+    def __init__(self, me: Peer, *, seed: int, config: Config, incarnation: int) -> None:
+        self.me = me
+        self.config = config
+        self.incarnation = incarnation
+        self.rng = Rng(seed)
+        self.now = 0.0
+        self.wall_offset = 0.0
+        self.timers = Timers()
+        self.routing = Routing(me, config)
+        self.calls: dict[int, Call] = {}
+        self._per_address: dict[Address, int] = {}
+        self.in_progress: dict[tuple[Address, int], None] = {}
+        self.counters = Counters()
+        self.out: list[Effect] = []
+        self.loopback: list[Message] = []
+        self.outcomes: list[tuple[Purpose, Any, Any]] = []
+        self.departed: list[Peer] = []
+
+    # Sending
+
+    def emit(self, effect: Effect) -> None:
+        """Add an effect to those of this input."""
+        self.out.append(effect)
+
+    def send(self, to: Address, message: Message) -> None:
+        """Send, or hand over inside when the message is for this very node."""
+        if message.target == self.me.id and to == self.me.address:
+            self.loopback.append(message)
+        else:
+            self.counters.sent += 1
+            self.out.append(Send(to, message))
+
+    def notify(self, peer: Peer) -> None:
+        """Tell ``peer`` that this node believes to be its predecessor."""
+        self.send(peer.address, Notify(self.me, self.incarnation, peer.id, self._life(peer.id)))
+
+    def ask(self, peer: Peer, purpose: Purpose, kind: type[Request], *fields: object) -> bool:
+        """Send a request to ``peer``; its outcome reaches the handler of ``purpose``.
+
+        Returns False, and sends nothing, when too many requests are out.
+        """
+        return self._ask(peer.address, peer, purpose, kind, fields)
+
+    def ask_address(self, address: Address, purpose: Purpose, kind: type[Request], *fields: object) -> bool:
+        """Send a request to whoever answers at ``address``."""
+        return self._ask(address, None, purpose, kind, fields)
+
+    def _ask(
+        self, address: Address, peer: Peer | None, purpose: Purpose, kind: type[Request], fields: tuple[object, ...]
+    ) -> bool:
+        out_to_address = self._per_address.get(address, 0)
+        if len(self.calls) >= self.config.max_requests or out_to_address >= self.config.max_requests_per_peer:
+            self.counters.refused += 1
+            return False
+        request = self.rng.request_id()
+        target = None if peer is None else peer.id
+        message = kind(self.me, self.incarnation, target, 0 if peer is None else self._life(peer.id), request, *fields)
+        call = Call(request, address, peer, message, purpose, self.now, timeout=self._timeout(peer))
+        self.calls[request] = call
+        self._per_address[address] = out_to_address + 1
+        self.timers.arm(("call", request), self.now + call.timeout)
+        self.send(address, message)
+        return True
+
+    def _life(self, peer_id: int) -> int:
+        known = self.routing.known.get(peer_id)
+        return 0 if known is None else known.incarnation
+
+    # Answering
+
+    def asker(self, message: Request, sender: Address) -> Asker:
+        """Return what is needed to answer ``message`` now or later."""
+        return Asker(
+            sender, None if message.source is None else message.source.id, message.incarnation, message.request
+        )
+
+    def defer(self, asker: Asker) -> None:
+        """Remember that an answer will come later: the same request arriving again is told so."""
+        self.in_progress[asker.sender, asker.request] = None
+
+    def answer(self, asker: Asker, kind: type[Answer], *fields: object) -> None:
+        """Answer a request."""
+        self.in_progress.pop((asker.sender, asker.request), None)
+        self.send(
+            asker.sender, kind(self.me, self.incarnation, asker.source, asker.incarnation, asker.request, *fields)
+        )
+
+    def working(self, asker: Asker) -> None:
+        """Tell who asks again that the answer will come."""
+        self.send(asker.sender, Working(self.me, self.incarnation, asker.source, asker.incarnation, asker.request))
+
+    def performed(self, asker: Asker, result: Result) -> None:
+        """Tell a client how its operation ended."""
+        self.answer(asker, Performed, result)
+
+    def refuse(self, asker: Asker, reason: Reason) -> None:
+        """Answer a request with a refusal."""
+        self.counters.refused += 1
+        self.answer(asker, Refused, reason)
+
+    def misbehaved(self, sender: Address, reason: str) -> None:
+        """Report a message that no correct peer sends."""
+        self.counters.misbehaved += 1
+        self.emit(Misbehaved(sender, reason))
+
+    # Outstanding requests: round-trip times after Jacobson and Karels (SIGCOMM 1988), Karn's rule
+
+    def _timeout(self, peer: Peer | None) -> float:
+        config = self.config
+        known = None if peer is None else self.routing.known.get(peer.id)
+        if known is None or known.srtt < 0:
+            return config.initial_timeout
+        return min(max(known.srtt + 4 * known.rttvar, config.min_timeout), max(config.max_timeout, 2 * known.srtt))
+
+    def match(self, answer: Answer, sender: Address) -> Call | None:
+        """Take the outstanding request that ``answer``, from ``sender``, belongs to; None for a late or forged one."""
+        call = self.calls.get(answer.request)
+        if call is None or call.address != sender or answer.source is None:
+            return None
+        if call.peer is not None and call.peer.id != answer.source.id:
+            return None
+        if type(answer) is Working:
+            call.tries = 1
+            self.timers.arm(("call", call.request), self.now + call.timeout)
+            return None
+        self.drop_call(call)
+        known = self.routing.entry(answer.source, self.now)
+        known.answered = known.incarnation = answer.incarnation
+        if call.tries == 1:
+            measured = self.now - call.sent
+            if known.srtt < 0:
+                known.srtt, known.rttvar = measured, measured / 2
+            else:
+                known.rttvar += (abs(known.srtt - measured) - known.rttvar) / 4
+                known.srtt += (measured - known.srtt) / 8
+        return call
+
+    def drop_call(self, call: Call) -> None:
+        """Forget a request: its answer, if it still comes, is late."""
+        if self.calls.pop(call.request, None) is None:
+            return
+        self.timers.disarm(("call", call.request))
+        left = self._per_address[call.address] - 1
+        if left:
+            self._per_address[call.address] = left
+        else:
+            del self._per_address[call.address]
+
+    def drop_calls_for(self, purpose: Purpose) -> None:
+        """Forget the requests sent for exactly this purpose."""
+        for call in [call for call in self.calls.values() if call.purpose == purpose]:
+            self.drop_call(call)
+
+    def call_lapsed(self, request: int) -> None:
+        """Send a request again, or give it up and suspect its peer."""
+        call = self.calls[request]
+        if call.tries >= self.config.request_tries:
+            self.fail_call(call)
+            return
+        self._resend(call)
+
+    def _resend(self, call: Call) -> None:
+        call.tries += 1
+        call.timeout = min(call.timeout * 2, max(self.config.max_timeout, call.timeout))
+        self.counters.retransmitted += 1
+        self.timers.arm(("call", call.request), self.now + call.timeout)
+        self.send(call.address, call.message)
+        self.outcomes.append((call.purpose, call.peer, Slow()))
+
+    def fail_call(self, call: Call) -> None:
+        """End a request without answer."""
+        self.drop_call(call)
+        if call.peer is not None:
+            self.suspect(call.peer)
+        self.outcomes.append((call.purpose, call.peer, None))
+
+    def unreachable(self, address: Address) -> None:
+        """Dialling ``address`` failed, or a connection to it broke: try again once, then fail what waits for it."""
+        for call in [call for call in self.calls.values() if call.address == address]:
+            call.refusals += 1
+            if call.refusals >= 2 or call.tries >= self.config.request_tries:
+                self.fail_call(call)
+            elif call.request in self.calls:
+                self._resend(call)
+
+    def grant_fresh_timeouts(self) -> None:
+        """Give every outstanding request its full time again, after a gap in this node's own inputs."""
+        for call in self.calls.values():
+            call.tries = 1
+            self.timers.arm(("call", call.request), self.now + call.timeout)
+
+    # Who lives
+
+    def suspect(self, peer: Peer) -> None:
+        """Take ``peer`` for dead, on direct evidence, until it is heard from or the suspicion grows old."""
+        if peer.id == self.me.id:
+            return
+        routing = self.routing
+        fresh = peer.id not in routing.suspects and peer.id not in routing.lost
+        routing.suspects[peer.id] = self.now + self.config.suspect_ttl
+        routing.forget(peer.id)
+        if not fresh:
+            return
+        self.counters.suspected += 1
+        self._remember_lost(peer)
+        self.emit(PeerFailed(peer))
+        self._abandon(peer)
+
+    def left(self, peer: Peer) -> None:
+        """Take ``peer`` for gone: it said so."""
+        self.routing.suspects[peer.id] = self.now + self.config.suspect_ttl
+        self.routing.forget(peer.id)
+        self.emit(PeerLeft(peer))
+        self._abandon(peer)
+
+    def _abandon(self, peer: Peer) -> None:
+        self.departed.append(peer)
+        for call in [call for call in self.calls.values() if call.peer is not None and call.peer.id == peer.id]:
+            self.drop_call(call)
+            self.outcomes.append((call.purpose, call.peer, None))
+
+    def _remember_lost(self, peer: Peer) -> None:
+        lost = self.routing.lost
+        lost.pop(peer.id, None)
+        lost[peer.id] = peer
+        while len(lost) > self.config.max_lost_peers:
+            del lost[next(iter(lost))]
+
+    def heard(self, peer: Peer, incarnation: int) -> Known | None:
+        """Note a message from ``peer``; None when it comes from an earlier life than the one known."""
+        routing = self.routing
+        known = routing.known.get(peer.id)
+        if known is not None and incarnation < known.incarnation:
+            return None
+        routing.suspects.pop(peer.id, None)
+        routing.lost.pop(peer.id, None)
+        if known is None:
+            return Known(peer, incarnation, heard=self.now)
+        if incarnation > known.incarnation:
+            if known.incarnation:
+                known.srtt, known.answered = -1.0, 0
+                self._fail_calls_to_old_life(peer)
+            known.incarnation = incarnation
+        known.heard = self.now
+        return known
+
+    def _fail_calls_to_old_life(self, peer: Peer) -> None:
+        for call in [call for call in self.calls.values() if call.peer is not None and call.peer.id == peer.id]:
+            if call.message.target_incarnation:
+                self.drop_call(call)
+                self.outcomes.append((call.purpose, call.peer, None))
+
+    def forget_old_suspicions(self) -> None:
+        """Let suspicions end that are older than ``suspect_ttl``: they may be asked again."""
+        suspects = self.routing.suspects
+        for peer_id in [peer_id for peer_id, until in suspects.items() if until <= self.now]:
+            del suspects[peer_id]
+
+    def has_answered(self, peer: Peer, incarnation: int) -> bool:
+        """Tell whether this life of ``peer`` has answered at its address (the dial-back)."""
+        known = self.routing.known.get(peer.id)
+        return known is not None and known.answered == incarnation

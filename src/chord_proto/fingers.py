@@ -1,0 +1,88 @@
+"""Fingers: finger i is the first node at or after me + 2**i (Stoica et al., SIGCOMM 2001, section 4.3).
+
+Those that the successor list covers are read off it; the others, about log2 N distinct ones, are looked up in
+turn, each lookup filling every finger that its owner serves.
+"""
+
+from __future__ import annotations
+
+from chord_proto.context import Context
+from chord_proto.identifiers import within
+from chord_proto.lookup import Lookups, Outcome
+from chord_proto.peer import Peer
+from chord_proto.records import record
+
+
+@record
+class ForFinger:
+    """Purpose of a finger's lookup."""
+
+    index: int
+
+
+class Fingers:
+    """The refreshing of fingers."""
+
+    __slots__ = ("ctx", "lookups", "todo")
+
+    def __init__(self, ctx: Context, lookups: Lookups) -> None:
+        self.ctx = ctx
+        self.lookups = lookups
+        self.todo: list[int] = []
+        """Indices not yet refreshed in this round."""
+
+    def arm(self) -> None:
+        """Arm the periodic timer."""
+        ctx = self.ctx
+        ctx.timers.arm(("finger", 0), ctx.now + ctx.rng.jitter(ctx.config.finger_interval))
+
+    def on_timer(self) -> None:
+        """Refresh one finger, picked at random among those of this round."""
+        self.arm()
+        ctx = self.ctx
+        if not self.todo:
+            self.todo = self._uncovered()
+        if self.todo:
+            index = self.todo.pop(ctx.rng.below(len(self.todo)))
+            self.lookups.start((ctx.me.id + (1 << index)) % (1 << ctx.config.bits), ForFinger(index))
+
+    def on_found(self, purpose: ForFinger, peer: Peer | None, found: Outcome | None) -> None:
+        """Set the finger, and all others that the same owner serves."""
+        if found is None:
+            return
+        ctx, fingers = self.ctx, self.ctx.routing.fingers
+        owner = found.successors[0]
+        served = []
+        for index in range(ctx.config.bits):
+            start = (ctx.me.id + (1 << index)) % (1 << ctx.config.bits)
+            if within(found.predecessor.id, start, owner.id):
+                served.append(index)
+        for index in served:
+            if owner.id == ctx.me.id:
+                fingers.pop(index, None)
+            else:
+                fingers[index] = owner
+        if owner.id != ctx.me.id:
+            ctx.routing.entry(owner, ctx.now)
+        self.todo = [index for index in self.todo if index not in served]
+
+    def on_departed(self, peer: Peer) -> None:
+        """Forget fingers that name a peer which is gone."""
+        fingers = self.ctx.routing.fingers
+        for index in [index for index, finger in fingers.items() if finger.id == peer.id]:
+            del fingers[index]
+
+    def _uncovered(self) -> list[int]:
+        """Return the fingers beyond the successor list, and forget those that it covers by now."""
+        routing, bits = self.ctx.routing, self.ctx.config.bits
+        if routing.came_round or not routing.successors:
+            routing.fingers.clear()
+            return []
+        covered, end = self.ctx.me.id, routing.successors[-1].id
+        todo = []
+        for index in range(bits):
+            if within(covered, (covered + (1 << index)) % (1 << bits), end):
+                routing.fingers.pop(index, None)
+            else:
+                todo.append(index)
+        return todo

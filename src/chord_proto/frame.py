@@ -1,0 +1,252 @@
+"""One frame round every input: the layers of a node, the dispatch between them, and the order of things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chord_proto._dispatch import ANSWERED, BEFORE_MEMBERSHIP, EVERYONES, REQUESTS, TIMERS
+from chord_proto._validate import fault
+from chord_proto.config import Config
+from chord_proto.context import Context, Slow
+from chord_proto.coordinator import Coordinator, majority
+from chord_proto.effects import Effect, OpId
+from chord_proto.errors import LocalProtocolError
+from chord_proto.fingers import Fingers
+from chord_proto.lookup import Asked, Lookups
+from chord_proto.membership import Membership
+from chord_proto.merge import Merge
+from chord_proto.messages import Answer, Message, Notify, Perform, Reason, Record, Request
+from chord_proto.operations import Describe, Description, Failed, Failure, Operation
+from chord_proto.peer import Address, Peer
+from chord_proto.phase import Phase
+from chord_proto.ranges import Ranges
+from chord_proto.repair import Repair
+from chord_proto.ring import Ring
+from chord_proto.sync import Syncs
+from chord_proto.tasks import Tasks
+from chord_proto.writes import Writes
+
+_MAX_INNER_STEPS = 100_000
+
+
+class Frame:
+    """The inside of a node: its layers, lower ones first, and how one input runs through them."""
+
+    __slots__ = (
+        "_dead",
+        "coordinator",
+        "ctx",
+        "finger_table",
+        "lookups",
+        "membership",
+        "merge",
+        "ranges",
+        "repair",
+        "ring",
+        "syncs",
+        "tasks",
+        "writes",
+    )
+    ctx: Context
+    ring: Ring
+    lookups: Lookups
+    membership: Membership
+    finger_table: Fingers
+    merge: Merge
+    writes: Writes
+    syncs: Syncs
+    ranges: Ranges
+    coordinator: Coordinator
+    repair: Repair
+    tasks: Tasks
+
+    def __init__(
+        self,
+        me: Peer,
+        *,
+        seed: int,
+        config: Config | None = None,
+        incarnation: int = 1,
+        records: Iterable[Record] = (),
+    ) -> None:
+        config = Config() if config is None else config
+        if not me.is_well_formed(config.bits):
+            raise ValueError(f"{me} is not the place that its address and index give")
+        if incarnation < 1:
+            raise ValueError("an incarnation is at least 1")
+        self._dead = False
+        self.ctx = ctx = Context(me, seed=seed, config=config, incarnation=incarnation)
+        self.ring = Ring(ctx)
+        self.lookups = Lookups(ctx)
+        self.membership = Membership(ctx, self.ring, self.lookups)
+        self.finger_table = Fingers(ctx, self.lookups)
+        self.merge = Merge(ctx, self.ring, self.lookups, self.membership)
+        self.writes = Writes(ctx, records)
+        self.syncs = Syncs(ctx, self.writes)
+        self.ranges = Ranges(ctx, self.writes, self.syncs)
+        self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
+        self.repair = Repair(ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges)
+        self.tasks = Tasks(ctx, self.ring, self.lookups)
+
+    def _input(self, now: float, handler: Callable[..., Any], *args: object) -> list[Effect]:
+        """Carry out one input, what follows from it inside, and the timers that are due.
+
+        A message goes before a timer that fell due while it waited to be read.  After a gap in the node's own
+        inputs (a machine that slept, a blocked loop) what is outstanding gets a fresh timeout.
+        """
+        if self._dead:
+            raise LocalProtocolError("the node died of an internal error")
+        ctx = self.ctx
+        ctx.now = max(ctx.now, now)
+        predecessor = ctx.routing.predecessor
+        completed = self.ranges.completed
+        try:
+            deadline = ctx.timers.deadline
+            if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
+                ctx.grant_fresh_timeouts()
+            handler(*args)
+            self._settle()
+            if self.ranges.completed != completed or ctx.routing.predecessor is not predecessor:
+                self.tasks.kick()
+            while (key := ctx.timers.pop_due(ctx.now)) is not None:
+                TIMERS[key[0]](self, key[1])
+                self._settle()
+            self.repair.notice()
+            if self.membership.is_done:
+                self._stop()
+        except BaseException:
+            self._dead = True
+            raise
+        out, ctx.out = ctx.out, []
+        return out
+
+    def _settle(self) -> None:
+        """Hand on what lower layers have queued for upper ones, until nothing is left."""
+        ctx, ring = self.ctx, self.ring
+        for _ in range(_MAX_INNER_STEPS):
+            if ring.changes or ring.entered:
+                self._notice_ring()
+            if ctx.outcomes:
+                purpose, peer, outcome = ctx.outcomes.pop(0)
+                if type(outcome) is not Slow or type(purpose) is Asked:
+                    ANSWERED[type(purpose)](self, purpose, peer, outcome)
+            elif ctx.departed:
+                self._departed(ctx.departed.pop(0))
+            elif ctx.loopback:
+                message = ctx.loopback.pop(0)
+                self._receive(message, ctx.me.address)
+            else:
+                return
+        raise AssertionError("one input caused endless work")
+
+    def _notice_ring(self) -> None:
+        """Let the records follow the ring: in the same step in which a pointer moved."""
+        ring, ranges = self.ring, self.ranges
+        changes, ring.changes = ring.changes, []
+        for change in changes:
+            ranges.on_predecessor_changed(*change)
+        if ring.entered:
+            ring.entered = False
+            if ring.ctx.routing.predecessor is not None:
+                ranges.on_joined(ring.ctx.routing.predecessor)
+            self.finger_table.arm()
+            self.merge.arm()
+            self.repair.arm()
+
+    def _departed(self, peer: Peer) -> None:
+        self.ring.on_departed(peer)
+        self.finger_table.on_departed(peer)
+        self.merge.on_departed(peer)
+        self.repair.soon()
+
+    def _nothing(self) -> None:
+        pass
+
+    def _stop(self) -> None:
+        self.tasks.stop()
+        self.coordinator.stop()
+        self._settle()
+        self.membership.finish()
+
+    def _perform(self, op: OpId, operation: Operation, timeout: float) -> None:
+        self.tasks.start(operation, timeout, op=op)
+
+    def _cancel(self, op: OpId) -> None:
+        if not self.membership.cancel_join(op):
+            self.tasks.cancel(op)
+
+    def _unreachable(self, address: Address) -> None:
+        self.ctx.unreachable(address)
+        self.ring.probe_pointers(address)
+
+    def _receive(self, message: Message, sender: Address) -> None:
+        ctx = self.ctx
+        ctx.counters.received += 1
+        if self.ring.phase is Phase.STOPPED or message.target not in (None, ctx.me.id):
+            ctx.counters.ignored += 1
+            return
+        complaint = fault(message, ctx.config)
+        if complaint is not None:
+            ctx.misbehaved(sender, complaint)
+            return
+        if message.target_incarnation not in (0, ctx.incarnation):
+            ctx.counters.ignored += 1
+            if isinstance(message, Request):
+                ctx.refuse(ctx.asker(message, sender), Reason.OTHER_LIFE)
+            return
+        source = message.source
+        if source is not None and source.id != ctx.me.id and ctx.heard(source, message.incarnation) is None:
+            ctx.counters.ignored += 1  # An earlier life of it is speaking.
+            return
+        if isinstance(message, Answer):
+            call = ctx.match(message, sender)
+            if call is None:
+                ctx.counters.ignored += 1
+            else:
+                ctx.outcomes.append((call.purpose, message.source, message))
+        elif isinstance(message, Request):
+            self._request(message, sender)
+        elif isinstance(message, Notify):
+            self.ring.on_notify(message, sender)
+
+    def _request(self, message: Request, sender: Address) -> None:
+        ctx = self.ctx
+        kind = type(message)
+        if (sender, message.request) in ctx.in_progress:
+            ctx.working(ctx.asker(message, sender))
+        elif isinstance(message, Perform):
+            self._perform_for_client(message, sender)
+        elif message.source is None and kind not in EVERYONES:
+            ctx.refuse(ctx.asker(message, sender), Reason.INVALID)
+        elif not self.ring.is_member and kind not in BEFORE_MEMBERSHIP:
+            ctx.refuse(ctx.asker(message, sender), Reason.NOT_MEMBER)
+        else:
+            REQUESTS[kind](self, message, sender)
+
+    def _perform_for_client(self, message: Perform, sender: Address) -> None:
+        asker = self.ctx.asker(message, sender)
+        if isinstance(message.operation, Describe):
+            self.ctx.performed(asker, self.describe())
+        elif message.timeout <= 0:
+            self.ctx.performed(asker, Failed(Failure.INVALID))
+        else:
+            self.tasks.start(message.operation, message.timeout / 1000, asker=asker)
+
+    def describe(self) -> Description:
+        """Return how the node sees itself, as a client's ``Describe`` is answered."""
+        routing, width = self.ctx.routing, self.ring.width
+        living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
+        return Description(
+            me=self.ctx.me,
+            phase=self.ring.phase.value,
+            predecessor=routing.predecessor,
+            successors=routing.successors,
+            came_round=routing.came_round,
+            keys=len(self.writes.table),
+            bytes=self.writes.table.bytes,
+            peers=len(routing.known),
+            pending=len(self.ranges.pending),
+            small=len(living) < self.ctx.config.successors,
+            unsafe=self.writes.failed or len(routing.replicas()) < majority(width),
+        )

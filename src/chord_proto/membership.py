@@ -1,0 +1,222 @@
+"""Joining and leaving: how a node enters the ring, and how it goes without being missed (chord.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chord_proto.context import Context
+from chord_proto.effects import Finished, MemberOf, OpId, Stopped
+from chord_proto.identifiers import between
+from chord_proto.lookup import Lookups, Outcome
+from chord_proto.messages import Answer, Done, GetNeighbours, Leaving, Neighbours, Reason
+from chord_proto.operations import Failed, Failure, Joined, Left
+from chord_proto.peer import Address, Peer
+from chord_proto.phase import Phase
+from chord_proto.ranges import Ranges
+from chord_proto.records import record
+from chord_proto.ring import Ring
+from chord_proto.ring_state import AskJoinPoint, has_failed
+from chord_proto.routing import cut_list
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+@record
+class ForJoin:
+    """Purpose of the lookup of one's own id before joining."""
+
+
+@record
+class Farewell:
+    """Purpose of the word to a neighbour that this node leaves."""
+
+    peer: Peer
+
+
+class Membership:
+    """The way in and the way out."""
+
+    __slots__ = (
+        "contacts",
+        "ctx",
+        "handed_over",
+        "join_op",
+        "leave_op",
+        "lookups",
+        "pause",
+        "ring",
+        "said",
+        "turn",
+        "waiting_for",
+    )
+
+    def __init__(self, ctx: Context, ring: Ring, lookups: Lookups) -> None:
+        self.ctx = ctx
+        self.ring = ring
+        self.lookups = lookups
+        self.contacts: tuple[Address, ...] = ()
+        """Where to join, and where to look for a lost part of the ring later."""
+        self.join_op: OpId | None = None
+        self.leave_op: OpId | None = None
+        self.pause = _FIRST_PAUSE
+        self.turn = 0
+        self.handed_over = False
+        self.said = False
+        self.waiting_for: dict[int, bool] = {}
+        """Who must hear the farewell before this node stops, and whether they were granted its range."""
+
+    # In
+
+    def create(self) -> None:
+        """Become a ring of one."""
+        self.ring.become_member(None, (), came_round=True)
+        self.ctx.emit(MemberOf(None))
+
+    def join(self, op: OpId, via: Sequence[Address]) -> None:
+        """Begin to join, through each contact in turn, for ever."""
+        self.contacts = tuple(via)
+        self.join_op = op
+        self.ring.phase = Phase.JOINING
+        self.try_join()
+
+    def try_join(self) -> None:
+        """Ask one contact for the place where this node belongs."""
+        if self.ring.phase is not Phase.JOINING:
+            return
+        contact = self.contacts[self.turn % len(self.contacts)]
+        self.turn += 1
+        self.lookups.start(self.ctx.me.id, ForJoin(), contacts=(contact,))
+
+    def on_join_point(self, purpose: ForJoin, peer: Peer | None, found: Outcome | None) -> None:
+        """The ring told whose successor this node becomes; ask that member for its list."""
+        if self.ring.phase is not Phase.JOINING or self.ring.step is not None:
+            return
+        me = self.ctx.me
+        if found is None or found.predecessor.id == me.id or found.successors[0].id == me.id:
+            self._try_again()  # Nobody answered, or the ring has not yet noticed that an earlier life ended.
+            return
+        self.ring.step = AskJoinPoint(found.predecessor)
+        if not self.ctx.ask(found.predecessor, self.ring.step, GetNeighbours):
+            self.ring.step = None
+            self._try_again()
+
+    def on_join_answer(self, step: AskJoinPoint, peer: Peer | None, answer: Answer | None) -> None:
+        """Take over the whole list of the member before, in one answer."""
+        ctx, ring, me = self.ctx, self.ring, self.ctx.me
+        if ring.step != step:
+            return
+        ring.step = None
+        if not isinstance(answer, Neighbours):
+            if has_failed(answer) and answer is not None:
+                ctx.suspect(step.peer)
+            self._try_again()
+            return
+        head = answer.successors[0] if answer.successors else step.peer
+        if not between(step.peer.id, me.id, head.id) or head.id == me.id:
+            self._try_again()  # Somebody joined there first.
+            return
+        given = (*answer.successors, step.peer) if answer.came_round else answer.successors
+        successors, met_self = cut_list(me, given, ctx.config)
+        ring.widen(answer.width)
+        ring.become_member(
+            step.peer, successors, came_round=met_self or (answer.came_round and len(successors) == len(given))
+        )
+        ctx.emit(MemberOf(step.peer))
+        if self.join_op is not None:
+            ctx.emit(Finished(self.join_op, Joined()))
+            self.join_op = None
+
+    def _try_again(self) -> None:
+        ctx = self.ctx
+        ctx.timers.arm(("join", 0), ctx.now + ctx.rng.jitter(self.pause))
+        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+
+    # Out
+
+    def begin_leave(self, op: OpId) -> None:
+        """Stop deciding; the range is handed over next, then `say_farewell`."""
+        ctx = self.ctx
+        self.leave_op = op
+        self.ring.phase = Phase.LEAVING
+        ctx.timers.arm(("leave", 0), ctx.now + ctx.config.leave_timeout)
+
+    def say_farewell(self, *, granted_to: Peer | None) -> None:
+        """Tell predecessor and successors, with one's own lists as candidates for them to ask.
+
+        ``granted_to`` was given every record of this node's range and decides for it from now on.
+        """
+        ctx, routing = self.ctx, self.ctx.routing
+        self.handed_over = granted_to is not None
+        told: set[int] = {ctx.me.id}
+        first = routing.successors[:1]
+        for peer in (*routing.predecessors[:1], *routing.successors, *routing.predecessors[1:]):
+            if peer.id in told or routing.is_suspect(peer):
+                continue
+            told.add(peer.id)
+            granted = granted_to is not None and peer.id == granted_to.id
+            sent = ctx.ask(
+                peer, Farewell(peer), Leaving, routing.predecessor, routing.predecessors, routing.successors, granted
+            )
+            if sent and (granted or peer in first or peer == routing.predecessor):
+                self.waiting_for[peer.id] = granted
+        self.said = True
+
+    def on_farewell(self, purpose: Farewell, peer: Peer | None, answer: Answer | None) -> None:
+        """A neighbour knows, or is gone itself."""
+        if self.waiting_for.pop(purpose.peer.id, False) and not isinstance(answer, Done):
+            self.handed_over = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everybody who must know does know."""
+        return self.said and not self.waiting_for and self.ring.phase is Phase.LEAVING
+
+    def on_leave_timer(self) -> None:
+        """Time is up: say farewell without having handed over, or stop waiting for answers to it."""
+        if self.said:
+            self.waiting_for.clear()
+        else:
+            self.say_farewell(granted_to=None)
+            self.ctx.timers.arm(("leave", 0), self.ctx.now + self.ctx.config.max_timeout)
+
+    def on_leaving(self, message: Leaving, sender: Address, ranges: Ranges) -> None:
+        """A neighbour leaves; only the life of it that has answered here is believed."""
+        ctx, leaver = self.ctx, message.source
+        asker = ctx.asker(message, sender)
+        if leaver is None:
+            ctx.refuse(asker, Reason.INVALID)
+            return
+        if message.granted and self.ring.phase is Phase.LEAVING:
+            ctx.refuse(asker, Reason.LEAVING)
+            return
+        if ctx.has_answered(leaver, message.incarnation) or leaver.id in {p.id for p in ctx.routing.pointers()}:
+            if message.granted:
+                start = ctx.me.id if message.predecessor is None else message.predecessor.id
+                ranges.accept_grant(start, leaver.id)
+            self.ring.on_leaver(leaver, message.predecessor, message.successors)
+        ctx.answer(asker, Done)
+
+    def cancel_join(self, op: OpId) -> bool:
+        """Give up joining if ``op`` is the joining; tell whether it was."""
+        if self.join_op is None or self.join_op != op:
+            return False
+        self.join_op = None
+        self.ring.phase, self.ring.step = Phase.NEW, None
+        self.ctx.timers.disarm(("join", 0))
+        self.ctx.emit(Finished(op, Failed(Failure.CANCELLED)))
+        return True
+
+    def finish(self) -> None:
+        """Stop for good."""
+        ctx = self.ctx
+        self.ring.stop()
+        ctx.timers.clear()
+        ctx.calls.clear()
+        if self.join_op is not None:
+            ctx.emit(Finished(self.join_op, Failed(Failure.STOPPED)))
+            self.join_op = None
+        if self.leave_op is not None:
+            ctx.emit(Finished(self.leave_op, Left(self.handed_over)))
+            self.leave_op = None
+        ctx.emit(Stopped())

@@ -1,0 +1,340 @@
+"""The messages that nodes exchange.
+
+Every message names its sender (None for a client, which has no place), the sender's incarnation, the
+node it is for (None: whoever answers at that address) and the incarnation it is for (0: not known).
+Requests carry a random id; answers echo it.  Fields hold only ints, ``str``, ``bytes``, records and tuples.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeAlias
+
+from chord_proto.operations import Operation, Result
+from chord_proto.peer import Peer
+from chord_proto.records import record
+
+
+class Space(IntEnum):
+    """Named records and content-addressed blocks are separate spaces."""
+
+    RECORD = 0
+    BLOCK = 1
+
+
+@record
+class Record:
+    """A record or block as nodes hold it and hand it to each other.
+
+    ``name`` is the record's key, or the 20 bytes of a block's SHA-1.  ``value`` None is a tombstone.
+    ``version`` sorts as text, a block's is empty.  ``write_id`` names the write, so that a retry is
+    recognised; a block's is 0.
+    """
+
+    space: int
+    name: bytes
+    value: bytes | None
+    version: str
+    write_id: int
+
+
+@record
+class Summary:
+    """A record without its value, for comparing what two nodes hold."""
+
+    space: int
+    name: bytes
+    version: str
+
+
+class Reason(IntEnum):
+    """Why a request was refused."""
+
+    NOT_MEMBER = 0
+    OTHER_LIFE = 1
+    LEAVING = 2
+    NOT_READY = 3
+    NO_QUORUM = 4
+    TOO_LARGE = 5
+    BUSY = 6
+    STORAGE_FAILED = 7
+    NOT_OWNER = 8
+    NOT_HOLDER = 9
+    INVALID = 10
+    OUTCOME_UNKNOWN = 11
+
+
+@record
+class Message:
+    """What every message carries."""
+
+    source: Peer | None
+    incarnation: int
+    target: int | None
+    target_incarnation: int
+
+
+@record
+class Request(Message):
+    """A message that wants an answer."""
+
+    request: int
+
+
+@record
+class Answer(Message):
+    """The answer to the request of the same id."""
+
+    request: int
+
+
+# Any request
+
+
+@record
+class Refused(Answer):
+    """The request was not carried out."""
+
+    reason: int
+
+
+# The ring (chord.md section 2)
+
+
+@record
+class Ping(Request):
+    """Do you live?  Also the dial-back of a notifier."""
+
+
+@record
+class Working(Answer):
+    """I live and still work on that request; keep waiting.  Sent when a request arrives again meanwhile."""
+
+
+@record
+class Pong(Answer):
+    """I live; whether I am a member, and the nodes before me, nearest first."""
+
+    member: bool
+    predecessors: tuple[Peer, ...]
+
+
+@record
+class GetNeighbours(Request):
+    """Stabilise and join: tell me your predecessor and your successor list."""
+
+
+@record
+class Neighbours(Answer):
+    """The sender's pointers.  ``came_round``: the list is short because it came round to the sender.
+
+    ``width`` is the largest number of distinct addresses that the ring is known to have had, up to R.
+    """
+
+    predecessor: Peer | None
+    successors: tuple[Peer, ...]
+    came_round: bool
+    width: int
+
+
+@record
+class Busy(Answer):
+    """I live, but wait for an answer that will change the state you ask about; ask again later."""
+
+
+@record
+class Notify(Message):
+    """I believe that I am your predecessor."""
+
+
+@record
+class Leaving(Request):
+    """I leave; here are my neighbours, as candidates for you to ask.
+
+    ``granted`` says that the receiver was given all records of (predecessor, source] and decides from now on.
+    """
+
+    predecessor: Peer | None
+    predecessors: tuple[Peer, ...]
+    successors: tuple[Peer, ...]
+    granted: bool
+
+
+@record
+class Done(Answer):
+    """The request was carried out; nothing more to say."""
+
+
+# Lookup (section 5)
+
+
+@record
+class FindSuccessor(Request):
+    """Ask who owns this place."""
+
+    place: int
+
+
+@record
+class Found(Answer):
+    """The owner's predecessor or the owner itself answers: ``successors[0]`` owns (predecessor, owner]."""
+
+    predecessor: Peer
+    successors: tuple[Peer, ...]
+    came_round: bool
+
+
+@record
+class Closer(Answer):
+    """Peers that lie closer before the place, closest first."""
+
+    peers: tuple[Peer, ...]
+
+
+# Records (section 7)
+
+
+@record
+class GetRecord(Request):
+    """Read one record or block.  ``through``: answer with what you hold although you may not own it."""
+
+    space: int
+    name: bytes
+    through: bool
+
+
+@record
+class Value(Answer):
+    """What the node holds under the name, and the other places that hold it too."""
+
+    held: Record | None
+    replicas: tuple[Peer, ...]
+
+
+@record
+class PutRecord(Request):
+    """Write one record (``value`` None deletes it) or block."""
+
+    space: int
+    name: bytes
+    value: bytes | None
+    write_id: int
+
+
+@record
+class Acknowledged(Answer):
+    """The write is durable on ``acked``, the owner among them."""
+
+    version: str
+    acked: tuple[Peer, ...]
+
+
+@record
+class Elsewhere(Answer):
+    """Not mine: ask these.  ``through``: they answer for it although they do not own it (any more)."""
+
+    peers: tuple[Peer, ...]
+    through: bool
+
+
+@record
+class Replicate(Request):
+    """The owner, or whoever hands records on, gives copies to keep.
+
+    ``decided``: the source decided these as owner; the receiver refuses when its pointers say otherwise.
+    """
+
+    records: tuple[Record, ...]
+    decided: bool
+
+
+# Comparing and moving ranges: hand-off, taking over, repair
+
+
+@record
+class TakeOver(Request):
+    """Grant me (start, end], of which I am the owner now, and stop deciding for it."""
+
+    start: int
+    end: int
+
+
+@record
+class GetDigest(Request):
+    """Ask how many records the node holds on (start, end], and for their digest."""
+
+    start: int
+    end: int
+
+
+@record
+class Digest(Answer):
+    """Number of records, and the XOR of their hashes (16 bytes)."""
+
+    count: int
+    digest: bytes
+
+
+@record
+class ListRange(Request):
+    """List what you hold on (start, end], after the (place, space, name) of the last page's end."""
+
+    start: int
+    end: int
+    after: tuple[int, int, bytes] | None
+
+
+@record
+class Listing(Answer):
+    """One page, in order of place along the arc; ``more`` when there is another."""
+
+    entries: tuple[Summary, ...]
+    more: bool
+
+
+@record
+class GetCopies(Request):
+    """Send me these records, as many as fit in one message."""
+
+    names: tuple[tuple[int, bytes], ...]
+
+
+@record
+class Copies(Answer):
+    """The records asked for, those from the front of the list that fit."""
+
+    records: tuple[Record, ...]
+    asked: int
+
+
+@record
+class Confirm(Request):
+    """Do you own (start, end], and are all your replicas of it complete?  Asked before copies are dropped."""
+
+    start: int
+    end: int
+
+
+# Clients
+
+
+@record
+class Perform(Request):
+    """A client asks this node to carry out an operation, within ``timeout`` milliseconds."""
+
+    operation: Operation
+    timeout: int
+
+
+@record
+class Performed(Answer):
+    """How the operation ended."""
+
+    result: Result
+
+
+AnyMessage: TypeAlias = (
+    Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
+    | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | GetDigest | Digest | ListRange
+    | Listing | GetCopies | Copies | Confirm | Perform | Performed
+)  # fmt: skip

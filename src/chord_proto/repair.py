@@ -1,0 +1,257 @@
+"""Keeping every record on exactly its R places: repair of one's range, dropping of surplus copies, hand-over.
+
+The owner compares its range with each of its replicas, periodically and whenever they changed.  A node that
+holds copies out of its place gives them to their owner, and drops them once that one confirms that all replicas
+have them (properties D4 and D8).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from chord_proto.context import Context
+from chord_proto.identifiers import within
+from chord_proto.lookup import Lookups, Outcome
+from chord_proto.membership import Membership
+from chord_proto.messages import Answer, Confirm, Done, Reason
+from chord_proto.peer import Address, Peer
+from chord_proto.phase import Phase
+from chord_proto.ranges import Ranges
+from chord_proto.records import record
+from chord_proto.ring import Ring
+from chord_proto.sync import SyncEnded, Syncs
+from chord_proto.table import place_of
+from chord_proto.writes import Writes
+
+_SOON = 0.05
+_DROPPED_AT_ONCE = 1024
+
+
+@record
+class ForRepair:
+    """Purpose of comparing one's range with a replica."""
+
+    round: int
+
+
+@record
+class ForSurplus:
+    """Purpose of finding the owner of records that do not belong here."""
+
+
+@record
+class Returning:
+    """Purpose of giving surplus copies on (start, end] to their owner, and of asking for its confirmation."""
+
+    start: int
+    end: int
+
+
+@record
+class ForLeave:
+    """Purpose of handing this node's range over before it leaves."""
+
+
+class Repair:
+    """The upkeep of replicas."""
+
+    __slots__ = (
+        "clean",
+        "ctx",
+        "lookups",
+        "membership",
+        "noticed",
+        "ranges",
+        "refused",
+        "ring",
+        "round",
+        "started",
+        "syncs",
+        "todo",
+        "waiting",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        ctx: Context,
+        ring: Ring,
+        lookups: Lookups,
+        membership: Membership,
+        writes: Writes,
+        syncs: Syncs,
+        ranges: Ranges,
+    ) -> None:
+        self.ctx = ctx
+        self.ring = ring
+        self.lookups = lookups
+        self.membership = membership
+        self.writes = writes
+        self.syncs = syncs
+        self.ranges = ranges
+        self.round = 0
+        self.todo: list[Peer] = []
+        self.waiting = False
+        self.started: tuple[int, tuple[Peer, ...], Peer | None] | None = None
+        """What the running round is about: the count of unshared changes, the replicas, the predecessor."""
+        self.clean: tuple[int, tuple[Peer, ...], Peer | None] | None = None
+        """What the last complete round was about: if it still holds, every replica has everything."""
+        self.noticed: tuple[object, ...] = ()
+        self.refused: dict[int, None] = {}
+        """Successors that would not take this leaver's range."""
+
+    def arm(self) -> None:
+        """Arm the periodic timer."""
+        ctx = self.ctx
+        ctx.timers.arm(("repair", 0), ctx.now + ctx.rng.jitter(ctx.config.repair_interval))
+
+    def soon(self) -> None:
+        """Something changed: compare again shortly."""
+        if self.ctx.timers.when(("repair", 0)) is not None:
+            self.ctx.timers.arm_earlier(("repair", 0), self.ctx.now + self.ctx.rng.jitter(_SOON))
+
+    def notice(self) -> None:
+        """Look whether anything changed that repair is about; cheap, called after every input."""
+        routing = self.ctx.routing
+        seen = (self.writes.unshared, routing.successors, routing.predecessor, self.ranges.completed)
+        if seen != self.noticed:
+            self.noticed = seen
+            self.soon()
+
+    def _state(self) -> tuple[int, tuple[Peer, ...], Peer | None]:
+        routing = self.ctx.routing
+        return self.writes.unshared, routing.replicas(), routing.predecessor
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every replica is known to hold all of this node's range as it stands."""
+        return self.clean == self._state() and self.ranges.is_ready
+
+    # One's own range
+
+    def on_timer(self) -> None:
+        """Begin a round, and look after surplus copies."""
+        self.arm()
+        if self.ring.phase is not Phase.ACTIVE:
+            return
+        if not self.waiting and self.ranges.is_ready:
+            self.round += 1
+            self.started = self._state()
+            self.todo = [peer for peer in self.started[1] if peer.id != self.ctx.me.id]
+            self._next_replica()
+        self._look_for_surplus()
+
+    def _next_replica(self) -> None:
+        if not self.todo:
+            self.clean = self.started
+            return
+        peer = self.todo.pop(0)
+        start = self._start()
+        self.waiting = True
+        self.syncs.start(peer, start, self.ctx.me.id, ForRepair(self.round), pull=True, push=True)
+
+    def _start(self) -> int:
+        predecessor = self.ctx.routing.predecessor
+        return self.ctx.me.id if predecessor is None else predecessor.id
+
+    def on_compared(self, purpose: ForRepair, peer: Peer | None, ended: SyncEnded) -> None:
+        """One replica has been compared; go on with the next."""
+        self.waiting = False
+        if purpose.round != self.round:
+            return
+        if not ended.ok or self.started is None or self._state()[1:] != self.started[1:]:
+            self.todo.clear()
+            self.soon()
+        else:
+            self._next_replica()
+
+    # Surplus copies
+
+    def responsibility(self) -> int | None:
+        """Return where the arc begins on which this node should hold records; None while that is not known.
+
+        Going back from here: a predecessor's range counts while this node is among the first R places of
+        distinct addresses from that predecessor on.
+        """
+        routing, me = self.ctx.routing, self.ctx.me
+        before: set[str] = set()
+        for peer in routing.predecessors:
+            before.add(peer.address)
+            if me.address in before or len(before) == self.ctx.config.replicas:
+                return peer.id
+        return None
+
+    def _look_for_surplus(self) -> None:
+        start = self.responsibility()
+        if start is None or self.ctx.timers.when(("repair", 0)) is None:
+            return
+        item = next(self.writes.table.outside(start, self.ctx.me.id), None)
+        if item is not None:
+            self.lookups.start(place_of(item.space, item.name, self.ctx.config.bits), ForSurplus())
+
+    def on_owner_found(self, purpose: ForSurplus, peer: Peer | None, found: Outcome | None) -> None:
+        """Give the owner what it lacks of the surplus on its range."""
+        if found is None or found.successors[0].id == self.ctx.me.id:
+            return
+        owner = found.successors[0]
+        self.syncs.start(
+            owner, found.predecessor.id, owner.id, Returning(found.predecessor.id, owner.id), pull=False, push=True
+        )
+
+    def on_returned(self, purpose: Returning, peer: Peer | None, answer: Answer | SyncEnded | None) -> None:
+        """The owner has the copies; ask it to confirm, then drop them here."""
+        if peer is None:
+            return
+        if isinstance(answer, SyncEnded):
+            if answer.ok:
+                self.ctx.ask(peer, purpose, Confirm, purpose.start, purpose.end)
+        elif isinstance(answer, Done):
+            start = self.responsibility()
+            if start is None:
+                return
+            bits, me = self.ctx.config.bits, self.ctx.me.id
+            surplus = (
+                (item.space, item.name)
+                for item in self.writes.table.on_arc(purpose.start, purpose.end)
+                if not within(start, place_of(item.space, item.name, bits), me)
+            )
+            names = tuple(islice(surplus, _DROPPED_AT_ONCE))
+            if names:
+                self.writes.drop(names)
+                self.soon()
+
+    def on_confirm(self, message: Confirm, sender: Address) -> None:
+        """Confirm an arc of one's range if every replica has all of it."""
+        asker = self.ctx.asker(message, sender)
+        routing = self.ctx.routing
+        following = (message.start + 1) % (1 << self.ctx.config.bits)
+        owned = routing.owns(message.end) and routing.owns(following)
+        if owned and self.is_clean:
+            self.ctx.answer(asker, Done)
+        else:
+            self.soon()
+            self.ctx.refuse(asker, Reason.NOT_READY)
+
+    # Leaving
+
+    def hand_over(self) -> None:
+        """Give one's range to the first successor that takes it, then say farewell."""
+        routing, ctx = self.ctx.routing, self.ctx
+        if not self.writes.is_settled(self._start(), ctx.me.id):
+            ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
+            return
+        heirs = [p for p in routing.successors if not routing.is_suspect(p) and p.id not in self.refused]
+        if not heirs:
+            self.membership.say_farewell(granted_to=None)
+            return
+        self.syncs.start(heirs[0], self._start(), self.ctx.me.id, ForLeave(), pull=False, push=True)
+
+    def on_handed_over(self, purpose: ForLeave, peer: Peer | None, ended: SyncEnded) -> None:
+        """The heir has everything, or the next one is tried."""
+        if self.ring.phase is not Phase.LEAVING or peer is None:
+            return
+        if not ended.ok:
+            self.refused[peer.id] = None
+            self.hand_over()
+        else:
+            self.membership.say_farewell(granted_to=peer if self.ranges.is_ready else None)

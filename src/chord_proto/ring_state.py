@@ -1,0 +1,157 @@
+"""The ring state of one node: its pointers as they may change, and the step under way."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from chord_proto.context import Context
+from chord_proto.effects import PredecessorChanged, SuccessorsChanged
+from chord_proto.identifiers import between
+from chord_proto.messages import Answer, Pong, Reason, Refused
+from chord_proto.peer import Peer
+from chord_proto.phase import Phase
+from chord_proto.records import record
+
+
+@record
+class AskJoinPoint:
+    """Step: the joiner asks ``peer``, its predecessor to be, for its list."""
+
+    peer: Peer
+
+
+@record
+class AskSuccessor:
+    """Step: stabilise asks the first successor for its predecessor and its list."""
+
+    peer: Peer
+
+
+@record
+class AskCandidate:
+    """Step: stabilise asks ``peer``, which seems to lie between this node and its successor, for its list."""
+
+    peer: Peer
+
+
+@record
+class AskPredecessor:
+    """Step: rectify asks the predecessor whether it lives; if not, ``candidate`` takes its place."""
+
+    peer: Peer
+    candidate: Peer
+
+
+@record
+class DialBack:
+    """A notifier is asked at the address that it claims before rectify sees it."""
+
+    peer: Peer
+
+
+@record
+class PingPredecessor:
+    """The periodic question to the predecessor, whose answer tells its predecessors."""
+
+    peer: Peer
+
+
+@record
+class Probe:
+    """Does ``peer`` live?  Asked when a connection to it broke."""
+
+    peer: Peer
+
+
+Step: TypeAlias = AskJoinPoint | AskSuccessor | AskCandidate | AskPredecessor
+
+
+def has_failed(answer: Answer | None) -> bool:
+    """Tell whether an outcome means that the peer has failed: silence, or the word that it is no member (any more)."""
+    if isinstance(answer, Refused):
+        return answer.reason in (Reason.NOT_MEMBER, Reason.OTHER_LIFE)
+    return answer is None or (isinstance(answer, Pong) and not answer.member)
+
+
+class RingState:
+    """Pointers, step and slot; the rules over them are in `chord_proto.ring`."""
+
+    __slots__ = ("changes", "ctx", "dialling", "entered", "phase", "slot", "stabilised", "step", "width")
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.phase = Phase.NEW
+        self.step: Step | None = None
+        self.slot: Peer | None = None
+        """The notification that waits: the closest of those that came while a step was under way."""
+        self.dialling: Peer | None = None
+        self.stabilised = float("-inf")
+        self.entered = False
+        """Set in the step in which the node becomes a member; reset by who takes note."""
+        self.changes: list[tuple[Peer | None, Peer | None]] = []
+        """Moves of the predecessor pointer (from, to) of which the records have not yet been told."""
+        self.width = 1
+        """The largest number of distinct addresses that the ring is known to have had, up to R."""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the node is on the ring (or an appendage of it)."""
+        return self.phase is Phase.ACTIVE or self.phase is Phase.LEAVING
+
+    def widen(self, width: int) -> None:
+        """Learn that the ring has, or had, so many distinct addresses (up to R)."""
+        here = len({peer.address for peer in self.ctx.routing.extended()})
+        self.width = min(max(self.width, width, here), self.ctx.config.replicas)
+
+    def narrow(self, leaver: Peer) -> None:
+        """A graceful leave lowers the width, suspicion does not (chord.md section 7)."""
+        routing = self.ctx.routing
+        if routing.came_round:
+            self.width = min(self.width, len({p.address for p in routing.extended() if p.id != leaver.id}))
+
+    def stabilize_soon(self) -> None:
+        """Bring the next round of stabilise forward, at most one every ``eager_delay``."""
+        ctx = self.ctx
+        earliest = max(ctx.now, self.stabilised + ctx.config.eager_delay)
+        ctx.timers.arm_earlier(("stabilize", 0), earliest)
+
+    def set_successors(self, successors: tuple[Peer, ...], *, came_round: bool) -> None:
+        """Replace the successor list, in one step."""
+        ctx, routing = self.ctx, self.ctx.routing
+        old = routing.successors
+        routing.came_round = came_round
+        if successors == old:
+            return
+        routing.successors = successors
+        routing.learn_arcs(ctx.me.id, successors, ctx.now)
+        self.widen(0)
+        ctx.emit(SuccessorsChanged(successors))
+        if old[:1] != successors[:1]:
+            self.stabilize_soon()
+
+    def set_predecessor(self, peer: Peer | None) -> None:
+        """Replace the predecessor."""
+        ctx, routing = self.ctx, self.ctx.routing
+        old = routing.predecessor
+        routing.predecessor = peer
+        self.set_predecessors(peer, routing.predecessors)
+        if peer is not None:
+            routing.entry(peer, ctx.now)
+            ctx.timers.arm_earlier(("predecessor", 0), ctx.now + ctx.config.eager_delay)
+        if not routing.successors:
+            self.stabilize_soon()
+        self.changes.append((old, peer))
+        ctx.emit(PredecessorChanged(old, peer))
+
+    def set_predecessors(self, first: Peer | None, following: tuple[Peer, ...]) -> None:
+        """Predecessor list := [p] + p's predecessors, as far as they are in order."""
+        kept: list[Peer] = [] if first is None else [first]
+        if first is not None:
+            seen = {self.ctx.me.id, first.id}
+            for peer in following:
+                if peer.id == self.ctx.me.id or len(kept) >= self.ctx.config.predecessors:
+                    break
+                if peer.id not in seen and between(self.ctx.me.id, peer.id, kept[-1].id):
+                    seen.add(peer.id)
+                    kept.append(peer)
+        self.ctx.routing.predecessors = tuple(kept)

@@ -1,0 +1,214 @@
+"""What a node knows of others: its pointers, and a bounded table of peers seen lately of which they are part.
+
+Data and rules over it; no messages.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from chord_proto.config import Config
+from chord_proto.identifiers import between, within
+from chord_proto.peer import Peer
+
+LIST_SLACK = 32
+"""How far a successor list may run on past r until it names R distinct addresses."""
+
+
+def cut_list(me: Peer, peers: Iterable[Peer], config: Config) -> tuple[tuple[Peer, ...], bool]:
+    """Return the successor list that ``me`` keeps of ``peers`` in their order, and whether it came round.
+
+    It holds r nodes, runs on past r until it names R distinct addresses (a bounded way), never holds a node
+    twice, and stops where it comes round to the node itself (chord.md section 2).
+    """
+    kept: list[Peer] = []
+    ids = {me.id}
+    addresses = {me.address}
+    for peer in peers:
+        if peer.id == me.id:
+            return tuple(kept), True
+        if peer.id in ids:
+            continue
+        if len(kept) >= config.successors and (
+            len(addresses) >= config.replicas or len(kept) >= config.successors + LIST_SLACK
+        ):
+            break
+        kept.append(peer)
+        ids.add(peer.id)
+        addresses.add(peer.address)
+    return tuple(kept), False
+
+
+def first_distinct(peers: Iterable[Peer], count: int) -> tuple[Peer, ...]:
+    """Return the first ``count`` peers with distinct addresses: where the replicas of a key lie.
+
+    The one rule of placement: ``peers`` begins with the key's owner.
+    """
+    chosen: list[Peer] = []
+    addresses: set[str] = set()
+    for peer in peers:
+        if peer.address not in addresses:
+            addresses.add(peer.address)
+            chosen.append(peer)
+            if len(chosen) == count:
+                break
+    return tuple(chosen)
+
+
+@attrs.define(eq=False)
+class Known:
+    """What is known of one peer.  ``incarnation`` 0: not known; ``answered``: the life that answered us."""
+
+    peer: Peer
+    incarnation: int = 0
+    answered: int = 0
+    heard: float = 0.0
+    srtt: float = -1.0
+    rttvar: float = 0.0
+    after: int | None = None
+    """The id of the node before it, as last told: it owned (after, id]."""
+
+
+class Routing:
+    """Pointers, fingers and the table of known peers."""
+
+    __slots__ = (
+        "came_round",
+        "config",
+        "fingers",
+        "ids",
+        "known",
+        "lost",
+        "me",
+        "predecessor",
+        "predecessors",
+        "successors",
+        "suspects",
+    )
+
+    def __init__(self, me: Peer, config: Config) -> None:
+        self.me = me
+        self.config = config
+        self.predecessor: Peer | None = None
+        self.predecessors: tuple[Peer, ...] = ()
+        self.successors: tuple[Peer, ...] = ()
+        self.came_round = True
+        self.fingers: dict[int, Peer] = {}
+        self.known: dict[int, Known] = {}
+        self.ids: list[int] = []
+        self.suspects: dict[int, float] = {}
+        self.lost: dict[int, Peer] = {}
+
+    # The table
+
+    def entry(self, peer: Peer, now: float) -> Known:
+        """Return the entry of ``peer``, making one (and room for it) if there is none."""
+        known = self.known.get(peer.id)
+        if known is None:
+            if len(self.known) >= self.config.max_known_peers:
+                self._evict()
+            known = self.known[peer.id] = Known(peer, heard=now)
+            insort(self.ids, peer.id)
+        return known
+
+    def forget(self, peer_id: int) -> None:
+        """Drop a peer from the table; the pointers stay."""
+        if self.known.pop(peer_id, None) is not None:
+            del self.ids[bisect_left(self.ids, peer_id)]
+
+    def _evict(self) -> None:
+        pinned = {peer.id for peer in self.pointers()}
+        oldest = min(
+            (known for known in self.known.values() if known.peer.id not in pinned),
+            key=lambda known: (known.heard, known.peer.id),
+            default=None,
+        )
+        if oldest is not None:
+            self.forget(oldest.peer.id)
+
+    def learn_arcs(self, start: int, peers: Iterable[Peer], now: float) -> None:
+        """Remember that the ``peers`` follow each other on the circle, the first one after ``start``."""
+        for peer in peers:
+            if peer.id == self.me.id or peer.id in self.suspects:
+                start = peer.id
+                continue
+            self.entry(peer, now).after = start
+            start = peer.id
+
+    def pointers(self) -> Iterator[Peer]:
+        """Yield every peer that a pointer names; some twice."""
+        if self.predecessor is not None:
+            yield self.predecessor
+        yield from self.predecessors
+        yield from self.successors
+        yield from self.fingers.values()
+
+    def is_suspect(self, peer: Peer) -> bool:
+        """Tell whether direct evidence spoke against the peer lately."""
+        return peer.id in self.suspects
+
+    # Rules
+
+    def owns(self, place: int) -> bool:
+        """Tell whether ``place`` lies on (predecessor, me]; a node without predecessor owns everything."""
+        return self.predecessor is None or within(self.predecessor.id, place, self.me.id)
+
+    def extended(self) -> tuple[Peer, ...]:
+        """Return [me] + successors."""
+        return (self.me, *self.successors)
+
+    def replicas(self) -> tuple[Peer, ...]:
+        """Return where the keys that this node owns belong: the first R living places of distinct addresses."""
+        return first_distinct((p for p in self.extended() if p.id not in self.suspects), self.config.replicas)
+
+    def closest_preceding(self, place: int, count: int) -> list[Peer]:
+        """Return up to ``count`` known living peers between this node and ``place``, closest to it first."""
+        found: list[Peer] = []
+        ids, total, me = self.ids, len(self.ids), self.me.id
+        position = bisect_left(ids, place)
+        for step in range(1, total + 1):
+            candidate = ids[(position - step) % total]
+            if not between(me, candidate, place):
+                break
+            if candidate not in self.suspects:
+                found.append(self.known[candidate].peer)
+                if len(found) == count:
+                    break
+        return found
+
+    def likely_owner(self, place: int) -> Peer | None:
+        """Return the known peer whose last told range holds ``place``, this node included; None if there is none."""
+        if self.predecessor is not None and self.owns(place):
+            return self.me
+        if not self.ids:
+            return None
+        position = bisect_left(self.ids, place) % len(self.ids)
+        known = self.known[self.ids[position]]
+        if known.after is None or known.peer.id in self.suspects or not within(known.after, place, known.peer.id):
+            return None
+        return known.peer
+
+    def closer_owner(self, place: int, claimed: Peer) -> Peer | None:
+        """Return who, by this node's pointers, owns ``place`` rather than ``claimed``; None if they agree."""
+        nearest = claimed
+        for peer in (self.me, *self.predecessors, *self.successors):
+            if nearest.id == place:
+                break
+            if peer.id not in self.suspects and (peer.id == place or between(place, peer.id, nearest.id)):
+                nearest = peer
+        return None if nearest.id == claimed.id else nearest
+
+    def finger(self, index: int) -> Peer | None:
+        """Return finger ``index``: the first node at or after me + 2**index, as far as known."""
+        start = (self.me.id + (1 << index)) % (1 << self.config.bits)
+        before = self.me.id
+        for peer in self.successors:
+            if within(before, start, peer.id):
+                return peer
+            before = peer.id
+        if self.came_round:
+            return self.me
+        return self.fingers.get(index)

@@ -1,0 +1,110 @@
+"""Copies and fingerprints of a node: its state is plain data, so both walk it without knowing it.
+
+Values that never change (numbers, text, tuples of such, peers, messages and other records) are shared by a copy;
+dicts, lists and the objects that hold state are copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+from typing import Any, TypeVar, cast
+
+from chord_proto.records import is_record
+
+T = TypeVar("T")
+
+_LEFT_OUT = {
+    "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
+    "Known": {"heard", "srtt", "rttvar"},
+    "Routing": {"ids"},
+    "Ring": {"stabilised"},
+    "Lookups": {"_next"},
+    "Lookup": {"number", "started", "path"},
+    "Tasks": {"_next", "by_op"},
+    "Task": {"number", "deadline", "pause", "write_id", "op", "asker", "lookup"},
+    "Writes": {"_last", "unshared", "clock"},
+    "Syncs": {"_next"},
+    "Session": {"number"},
+    "Ranges": {"_next", "completed"},
+    "PendingArc": {"number"},
+    "Coordinator": {"_next", "decided"},
+    "Coordination": {"number", "deadline", "asker"},
+    "Repair": {"round", "clean", "started"},
+    "Merge": {"interval", "seed_turn"},
+    "Membership": {"pause", "turn", "join_op", "leave_op"},
+    "Node": {"_dead"},
+}
+"""What a fingerprint leaves out, by class: ids, counters, times, and what only repeats other state."""
+_NUMBERED = frozenset({"active", "calls", "pending"})
+"""Tables whose keys are ids: only their contents tell states apart."""
+
+
+def _slots(kind: type) -> list[str]:
+    return [name for base in kind.__mro__ for name in getattr(base, "__slots__", ()) if name != "__weakref__"]
+
+
+def copy_state(root: T) -> T:
+    """Return a copy of ``root`` that shares nothing changeable with it."""
+    return cast("T", _copy(root, {}))
+
+
+def _copy(value: Any, done: dict[int, Any]) -> Any:
+    kind = type(value)
+    if (
+        kind in (int, float, str, bytes, bool, type(None), tuple, frozenset)
+        or is_record(kind)
+        or isinstance(value, Enum)
+    ):
+        return value
+    known = done.get(id(value))
+    if known is not None:
+        return known
+    if kind is list:
+        made: Any = []
+        done[id(value)] = made
+        made.extend([_copy(item, done) for item in value])
+    elif kind is dict:
+        made = {}
+        done[id(value)] = made
+        made.update({key: _copy(item, done) for key, item in value.items()})
+    else:
+        made = object.__new__(kind)
+        done[id(value)] = made
+        for name in _slots(kind):
+            object.__setattr__(made, name, _copy(getattr(value, name), done))
+    return made
+
+
+def digest_state(root: object) -> bytes:
+    """Return 16 bytes that are equal for states that behave alike."""
+    return hashlib.blake2b(repr(canonical(root)).encode(), digest_size=16).digest()
+
+
+def canonical(value: Any, done: dict[int, int] | None = None) -> Any:
+    """Return ``value`` as nested tuples in a fixed order, without ids, counters and times."""
+    done = {} if done is None else done
+    kind = type(value)
+    if kind in (int, str, bytes, bool, type(None)):
+        return value
+    if kind is float:
+        return round(value, 6)
+    if isinstance(value, Enum):
+        return value.name
+    if kind in (tuple, list):
+        return tuple(canonical(item, done) for item in value)
+    if is_record(kind):
+        return (kind.__name__, *(canonical(getattr(value, name), done) for name in _slots(kind)))
+    if id(value) in done:
+        return done[id(value)]
+    done[id(value)] = len(done)
+    if kind is dict:
+        return tuple(sorted(((canonical(key, done), canonical(item, done)) for key, item in value.items()), key=repr))
+    left_out: set[str] = _LEFT_OUT.get(kind.__name__, set())
+    parts = []
+    for name in sorted(set(_slots(kind)) - left_out):
+        item = getattr(value, name)
+        if name in _NUMBERED and type(item) is dict:
+            item = sorted((canonical(entry, done) for entry in item.values()), key=repr)
+        parts.append((name, canonical(item, done)))
+    return (kind.__name__, *parts)

@@ -1,0 +1,140 @@
+"""Durability: what is accepted becomes readable, and is acknowledged, once the driver says that it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from chord_proto.context import Context, Purpose
+from chord_proto.effects import Write, WriteId
+from chord_proto.errors import LocalProtocolError
+from chord_proto.messages import Record
+from chord_proto.table import Name, Table, is_newer, is_on, place_of
+from chord_proto.versions import HybridClock
+
+
+@attrs.define(eq=False)
+class Pending:
+    """A write that the driver has been given."""
+
+    changes: tuple[Record, ...]
+    dropped: tuple[Name, ...]
+    purposes: list[Purpose]
+    """Who wants to know when it is durable (their outcome is True) or failed (False)."""
+
+
+class Writes:
+    """The table, and the writes on their way into it."""
+
+    __slots__ = ("_last", "accepted", "clock", "ctx", "failed", "pending", "table", "unshared")
+
+    def __init__(self, ctx: Context, records: Iterable[Record]) -> None:
+        self.ctx = ctx
+        self.table = Table(ctx.config.bits)
+        self.clock = HybridClock(ctx.me.id, ctx.config.bits)
+        self.pending: dict[WriteId, Pending] = {}
+        self.accepted: dict[Name, tuple[Record, WriteId]] = {}
+        """The newest record of each name that is not durable yet."""
+        self.failed = False
+        self.unshared = 0
+        """Counts changes of this node's range that not every replica may have: what repair looks after."""
+        self._last = WriteId(0)
+        for item in records:
+            self.table.put(item)
+            self.clock.observe(item.version)
+
+    def newest(self, space: int, name: bytes) -> Record | None:
+        """Return the newest accepted record of a name, durable or not: what decisions are judged against."""
+        waiting = self.accepted.get((space, name))
+        return self.table.get(space, name) if waiting is None else waiting[0]
+
+    def has_room(self, items: Iterable[Record]) -> bool:
+        """Tell whether the table may take these."""
+        config, table = self.ctx.config, self.table
+        count = size = 0
+        for item in items:
+            count += 1
+            size += len(item.value or b"")
+        return (
+            len(self.pending) < config.max_pending_writes
+            and len(table) + len(self.accepted) + count <= config.max_records
+            and table.bytes + size <= config.max_bytes
+        )
+
+    def keep(self, items: Iterable[Record], purpose: Purpose | None = None, *, shared: bool = True) -> None:
+        """Make those of ``items`` durable that are newer than what is held.
+
+        The outcome of ``purpose`` is True once all of them are durable, at once if they are.  Not ``shared``
+        are those that come from repair or hand-over rather than from their owner's decision.
+        """
+        fresh: list[Record] = []
+        waits_for: WriteId | None = None
+        for item in items:
+            newest = self.newest(item.space, item.name)
+            self.clock.observe(item.version)
+            if is_newer(item.version, None if newest is None else newest.version):
+                fresh.append(item)
+            elif (waiting := self.accepted.get((item.space, item.name))) is not None:
+                waits_for = max(waits_for or waiting[1], waiting[1])
+        if fresh:
+            owns, bits = self.ctx.routing.owns, self.table.bits
+            if not shared and any(owns(place_of(item.space, item.name, bits)) for item in fresh):
+                self.unshared += 1
+            self._write(tuple(fresh), (), purpose)
+        elif purpose is not None and waits_for is not None and waits_for in self.pending:
+            self.pending[waits_for].purposes.append(purpose)
+        elif purpose is not None:
+            self.ctx.outcomes.append((purpose, None, True))
+
+    def drop(self, names: tuple[Name, ...]) -> None:
+        """Forget records durably."""
+        self._write((), names, None)
+
+    def is_settled(self, start: int, end: int) -> bool:
+        """Tell whether nothing on (start, end] is still on its way to disk."""
+        table = self.table
+        return not any(is_on(item, start, end, table.bits) for item, _ in self.accepted.values())
+
+    def _write(self, changes: tuple[Record, ...], dropped: tuple[Name, ...], purpose: Purpose | None) -> None:
+        if self.failed:
+            if purpose is not None:
+                self.ctx.outcomes.append((purpose, None, False))
+            return
+        self._last = WriteId(self._last + 1)
+        self.pending[self._last] = Pending(changes, dropped, [] if purpose is None else [purpose])
+        for item in changes:
+            self.accepted[item.space, item.name] = (item, self._last)
+        self.ctx.emit(Write(self._last, changes, dropped))
+
+    def written(self, write: WriteId) -> None:
+        """All writes up to ``write`` are durable: apply them, and tell who waited."""
+        for number in [number for number in self.pending if number <= write]:
+            done = self.pending.pop(number)
+            for item in done.changes:
+                self.table.put(item)
+                self._settle((item.space, item.name), number)
+            for space, name in done.dropped:
+                if (space, name) not in self.accepted:
+                    self.table.drop(space, name)
+            for purpose in done.purposes:
+                self.ctx.outcomes.append((purpose, None, True))
+
+    def write_failed(self, write: WriteId) -> None:
+        """The disk refused: keep serving reads, refuse writes from now on."""
+        self.failed = True
+        for done in self.pending.values():
+            for purpose in done.purposes:
+                self.ctx.outcomes.append((purpose, None, False))
+        self.pending.clear()
+        self.accepted.clear()
+
+    def check(self, write: WriteId) -> None:
+        """Raise `LocalProtocolError` for a write that this node has never asked for."""
+        if write > self._last:
+            raise LocalProtocolError(f"write {write} was never asked for")
+
+    def _settle(self, name: Name, number: WriteId) -> None:
+        waiting = self.accepted.get(name)
+        if waiting is not None and waiting[1] == number:
+            del self.accepted[name]

@@ -1,0 +1,159 @@
+"""What clients wrote and read: which values may be read, and which must have survived (properties D1, D9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from chord_adapters.memory import Handle
+from chord_proto.config import Config
+from chord_proto.identifiers import content_key
+from chord_proto.messages import Space
+from chord_proto.operations import Delete, Failed, Failure, Fetch, Fetched, Get, Put, Store, Stored
+from chord_proto.peer import Peer
+from chord_proto.routing import first_distinct
+from chord_proto.table import place_of
+
+Name = tuple[int, bytes]
+
+
+@attrs.define
+class Entry:
+    """The history of one record or block, and who must not fail all together before it may be lost."""
+
+    written: dict[bytes | None, None] = attrs.field(factory=dict)
+    """Every value that anybody ever tried to write (None: a deletion)."""
+    acknowledged: dict[str, bytes | None] = attrs.field(factory=dict)
+    named: frozenset[str] = frozenset()
+    """The addresses that hold the newest acknowledged version, as its acknowledgement or the last repair says."""
+    allowance: int = 0
+    """How many of them may fail."""
+    excused: bool = False
+    """More have failed than a majority or repair can make up for: it may be gone."""
+
+    @property
+    def newest(self) -> str | None:
+        """The newest version that was acknowledged."""
+        return max(self.acknowledged, default=None)
+
+
+class Ledger:
+    """Every operation of a run.  ``holders`` tells which live addresses hold a name durably, and in which version."""
+
+    def __init__(self, config: Config, holders: Callable[[Name], Mapping[str, str]]) -> None:
+        self.config = config
+        self.holders = holders
+        self.entries: dict[Name, Entry] = {}
+        self.open: list[Handle] = []
+        self.problems: list[str] = []
+        self.done = 0
+
+    def started(self, handle: Handle) -> None:
+        """Note that an operation has begun."""
+        name = name_of(handle)
+        operation = handle.operation
+        if name is not None:
+            entry = self.entries.setdefault(name, Entry())
+            if isinstance(operation, Put):
+                entry.written[operation.value] = None
+            elif isinstance(operation, Store):
+                entry.written[operation.data] = None
+            elif isinstance(operation, Delete):
+                entry.written[None] = None
+        self.open.append(handle)
+
+    def collect(self) -> None:
+        """Take the results of operations that have ended since."""
+        for handle in [handle for handle in self.open if handle.done]:
+            self.open.remove(handle)
+            self.done += 1
+            name = name_of(handle)
+            if name is not None:
+                self._ended(handle, name, self.entries[name])
+
+    def _ended(self, handle: Handle, name: Name, entry: Entry) -> None:
+        result, operation = handle.result, handle.operation
+        if isinstance(result, Stored):
+            value = getattr(operation, "value", getattr(operation, "data", None))
+            if entry.acknowledged.setdefault(result.version, value) != value:
+                self.problems.append(f"D6: version {result.version} of {name} is two values")
+            self._acknowledged(result, name, entry)
+        elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
+            self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
+        elif isinstance(result, Failed) and result.reason is Failure.INVALID:
+            self.problems.append(f"{operation} is invalid")
+
+    def _acknowledged(self, result: Stored, name: Name, entry: Entry) -> None:
+        addresses = [peer.address for peer in result.acked]
+        if len(set(addresses)) < len(addresses):
+            self.problems.append(f"D3: {result.acked} are not distinct")
+        if result.owner not in result.acked:
+            self.problems.append(f"D3: the owner {result.owner} is not among {result.acked}")
+        if result.version == entry.newest:
+            needed = len(addresses) if name[0] == Space.BLOCK else min(len(addresses), self.config.replicas // 2 + 1)
+            entry.named, entry.allowance, entry.excused = frozenset(addresses), needed - 1, False
+
+    def failing(self, address: str, places: Iterable[Peer]) -> None:
+        """Note that all at ``address`` is about to fail; ``places`` are the members, to tell what is repaired."""
+        self.collect()
+        members = sorted(places, key=lambda peer: peer.id)
+        for name, entry in self.entries.items():
+            if entry.newest is None or entry.excused:
+                continue
+            self._look_for_repair(name, entry, members)
+            if address in entry.named:
+                entry.named -= {address}
+                entry.allowance -= 1
+                entry.excused = entry.allowance < 0
+
+    def leaving(self, address: str, places: Iterable[Peer]) -> None:
+        """Note that ``address`` is about to leave gracefully: what it holds lives on at others, who may fail less."""
+        self.collect()
+        members = sorted(places, key=lambda peer: peer.id)
+        for name, entry in self.entries.items():
+            if entry.newest is not None and not entry.excused:
+                self._look_for_repair(name, entry, members)
+                if address in entry.named:
+                    entry.named -= {address}
+                    entry.allowance = max(0, entry.allowance - 1)
+
+    def _look_for_repair(self, name: Name, entry: Entry, members: list[Peer]) -> None:
+        assert entry.newest is not None
+        holding = {address for address, version in self.holders(name).items() if version >= entry.newest}
+        wanted = replicas_of(name, members, self.config)
+        if set(wanted) <= holding:
+            entry.named, entry.allowance = frozenset(wanted), len(wanted) - 1
+
+    def judge(self, name: Name, result: object) -> None:
+        """Note a problem unless ``result``, read after all is quiet, is what must have survived."""
+        entry = self.entries[name]
+        if not isinstance(result, Fetched):
+            self.problems.append(f"{name} cannot be read: {result}")
+        elif result.value is not None and result.value not in entry.written:
+            self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
+        elif entry.newest is not None and not entry.excused:
+            if result.version is None or result.version < entry.newest:
+                self.problems.append(f"D1: {name} has version {result.version}, {entry.newest} was acknowledged")
+            elif result.version == entry.newest and result.value != entry.acknowledged[entry.newest]:
+                self.problems.append(f"D6: {name} reads {result.value!r}, not {entry.acknowledged[entry.newest]!r}")
+
+
+def name_of(handle: Handle) -> Name | None:
+    """Return the space and name that an operation is about."""
+    operation = handle.operation
+    if isinstance(operation, Put | Get | Delete):
+        return int(Space.RECORD), operation.name
+    if isinstance(operation, Store):
+        return int(Space.BLOCK), content_key(operation.data).to_bytes(20)
+    if isinstance(operation, Fetch):
+        return int(Space.BLOCK), operation.key.to_bytes(20)
+    return None
+
+
+def replicas_of(name: Name, members: list[Peer], config: Config) -> tuple[str, ...]:
+    """Return the addresses that should hold a name: the first R distinct ones from its owner on."""
+    place = place_of(*name, config.bits)
+    after = [peer for peer in members if peer.id >= place]
+    before = [peer for peer in members if peer.id < place]
+    return tuple(peer.address for peer in first_distinct((*after, *before), config.replicas))

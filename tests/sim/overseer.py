@@ -1,0 +1,173 @@
+"""Watches every input of every node of a simulated network and checks the invariants as they go."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from chord_adapters.memory import Network, Step
+from chord_proto.config import Config
+from chord_proto.effects import Event, PeerFailed, PeerLeft, Send, Stopped
+from chord_proto.invariants import MEMBERS, Facts, Scope, Snapshot, UnderWay, Violation, check, why_not_ideal
+from chord_proto.messages import Answer, Message, Neighbours
+from chord_proto.node import Node
+from chord_proto.peer import Peer
+from chord_proto.phase import Phase
+from chord_proto.view import NodeView
+
+
+class Broken(AssertionError):
+    """A property does not hold; the message says which, after which input, and how the nodes stand."""
+
+
+class Overseer:
+    """Checks A after every input, and Z while its assumptions hold.
+
+    Give it to the network as ``watch``, then set ``network``.  Zave's assumptions hold from the moment in which the
+    ring is ideal, has r + 1 members and no list is under way, until something breaks one of them: then Z is silent
+    until such a moment comes again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.network: Network | None = None
+        self.existed: dict[Peer, None] = {}
+        self.gone: dict[tuple[int, Peer], None] = {}
+        self.answered: dict[tuple[int, Peer], None] = {}
+        self.ended: dict[tuple[int, int], float] = {}
+        self.views: dict[int, NodeView] = {}
+        self.leaving: dict[int, None] = {}
+        self.assumptions = False
+        self.seen: Counter[str] = Counter()
+        """What happened how often, so that a test can tell that it tested something."""
+
+    # What the network tells
+
+    def __call__(self, step: Step) -> None:
+        """Take one input of one node."""
+        node, me = step.node, step.node.me
+        self.seen[step.kind] += 1
+        if step.kind == "receive":
+            self._received(me, step.argument)
+        for effect in step.effects:
+            if type(effect) is not Send:
+                self._happened(node, effect)  # type: ignore[arg-type]
+        self._silent_once_stopped(step)
+        self.existed[me] = None
+        before = self.views.get(me.id)
+        view = self.views[me.id] = node.view()
+        snapshot = Snapshot(
+            views=(view,),
+            config=self.config,
+            now=step.at,
+            before={} if before is None else {me.id: before},
+            ticked=(me.id,) if step.kind == "tick" else (),
+            facts=self.facts(),
+        )
+        self._raise(check(snapshot, {"A"}), step)
+        if view.phase is Phase.STOPPED:
+            self._ended(node)
+        elif self.assumptions and (before is None or _ring_state(before) != _ring_state(view) or _tells(step)):
+            self.check_ring({"Z"}, step)
+
+    def _received(self, me: Peer, message: object) -> None:
+        assert isinstance(message, Message)
+        self.seen[type(message).__name__] += 1
+        if isinstance(message, Answer) and message.source is not None:
+            self.answered[me.id, message.source] = None
+
+    def _happened(self, node: Node, event: Event) -> None:
+        if isinstance(event, PeerFailed | PeerLeft):
+            self.gone[node.me.id, event.peer] = None
+            self.seen[type(event).__name__] += 1
+        if isinstance(event, PeerFailed):
+            suspect = self.views.get(event.peer.id)
+            if suspect is not None and suspect.phase in MEMBERS and event.peer.id not in self.leaving:
+                self.assume_nothing("false suspicion")
+
+    def _silent_once_stopped(self, step: Step) -> None:
+        kinds = [type(effect) for effect in step.effects]
+        if Stopped in kinds and Send in kinds[kinds.index(Stopped) :]:
+            self._raise([Violation("S17", step.node.me, "sends after it has stopped")], step)
+
+    def _ended(self, node: Node) -> None:
+        self.ended[node.me.id, node.incarnation] = self._net.now
+        self.views.pop(node.me.id, None)
+        self.leaving.pop(node.me.id, None)
+
+    # What the test tells
+
+    def assume_nothing(self, reason: str) -> None:
+        """Say that one of Zave's assumptions is broken from here on."""
+        self.seen[f"broken: {reason}"] += self.assumptions
+        self.assumptions = False
+
+    def going(self, address: str, *, crash: bool) -> None:
+        """Say that the nodes at ``address`` are about to crash or begin to leave."""
+        going = [i for i, view in self.views.items() if view.me.address == address]
+        self.leaving.update(dict.fromkeys(going))
+        left = tuple(view for i, view in self.views.items() if i not in self.leaving)
+        if self.assumptions and check(self.snapshot(left), {"Z"}):
+            self.assume_nothing("too many gone")
+        if crash:
+            for i in going:
+                self.ended[i, self.views[i].incarnation] = self._net.now
+                del self.views[i]
+                del self.leaving[i]
+
+    def coming(self, peer: Peer) -> None:
+        """Say that ``peer`` is about to start."""
+        for view in self.views.values():
+            if peer in (view.predecessor, *view.predecessors, *view.successors):
+                self.assume_nothing("identity used again")
+        self.existed[peer] = None
+
+    # Checks of the whole ring
+
+    @property
+    def _net(self) -> Network:
+        assert self.network is not None
+        return self.network
+
+    def facts(self) -> Facts:
+        """Return what was recorded."""
+        return Facts(existed=self.existed, gone=self.gone, answered=self.answered, ended=self.ended)
+
+    def snapshot(self, views: tuple[NodeView, ...] | None = None) -> Snapshot:
+        """Return the whole network as it is."""
+        under_way = tuple(UnderWay(sent.message, sent.sent) for sent in self._net.in_flight())
+        return Snapshot(
+            views=tuple(self.views.values()) if views is None else views,
+            config=self.config,
+            now=self._net.now,
+            under_way=under_way,
+            facts=self.facts(),
+        )
+
+    def check_ring(self, scope: set[Scope], step: Step | None = None) -> None:
+        """Check the whole network; raise `Broken`."""
+        self.seen["whole ring checked: " + "".join(sorted(scope))] += 1
+        self._raise(check(self.snapshot(), scope), step)
+
+    def look_for_assumptions(self) -> None:
+        """Let Z hold from here on if the ring is ideal, has r + 1 members, and no list is under way."""
+        if self.assumptions or self.leaving:
+            return
+        views = tuple(self.views.values())
+        members = [view for view in views if view.phase in MEMBERS]
+        quiet = not any(isinstance(sent.message, Neighbours) for sent in self._net.in_flight())
+        if len(members) > self.config.successors and quiet and why_not_ideal(views, self.config) is None:
+            self.assumptions = True
+            self.seen["assumptions hold"] += 1
+
+    def _raise(self, found: list[Violation], step: Step | None) -> None:
+        if found:
+            cause = "" if step is None else f"\nafter {step.kind} {step.argument} at {step.node.me.address}"
+            raise Broken("\n".join(map(str, found)) + cause + "\n" + self._net.describe())
+
+
+def _ring_state(view: NodeView) -> tuple[object, ...]:
+    return (view.phase, view.predecessor, view.successors)
+
+
+def _tells(step: Step) -> bool:
+    return any(type(effect) is Send and type(effect.message) is Neighbours for effect in step.effects)
