@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -106,7 +107,7 @@ def listening_socket(infos: list[tuple[int, int, int, str, tuple[object, ...]]])
     raise failure or OSError("there is no address to listen at")
 
 
-def tune(sock: socket.socket) -> None:
-    """Send small frames at once, and notice a peer that vanished without a word."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def tune(set_option: Callable[[int, int, int], None]) -> None:
+    """Let a socket, by its ``setsockopt``, send small frames at once and notice a peer that vanished without a word."""
+    set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

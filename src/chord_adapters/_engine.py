@@ -11,15 +11,17 @@ from typing import ParamSpec
 
 from chord_adapters._errors import Closed
 from chord_adapters._links import Link, Links, Wire, max_frame_of
-from chord_adapters._runtime import Runtime
+from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket, Turns
 from chord_proto.config import Config
 from chord_proto.connection import Hello
-from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Message
-from chord_proto.operations import Operation
+from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
+
+STEPS_PER_TURN = 512
+"""How much of what inputs have left to do is done before the loop gets a turn."""
 
 P = ParamSpec("P")
 
@@ -44,6 +46,7 @@ class Engine(ABC):
             patient=patient,
         )
         self._armed: float | None = None
+        self._until_over: dict[Waiter, None] = {}
         self._why: str | None = None
         self._cause: BaseException | None = None
 
@@ -120,7 +123,38 @@ class Engine(ABC):
         if self.turns.end(ticket) and not self.is_over:
             self._safely(self._cancel, ticket)
 
+    async def wait(self, ticket: Ticket) -> Result:
+        """Wait for the end of an operation; cancelling this cancels it.  Raises `Closed`."""
+        try:
+            outcome = await ticket.waiter.wait()
+        except BaseException:
+            self.abandon(ticket)
+            raise
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert outcome is not None
+        return outcome
+
+    async def checkpoint(self) -> None:
+        """Let other tasks run; raises `Closed`."""
+        waiter = self.runtime.waiter()
+        waiter.resolve(None)
+        await waiter.wait()
+        if self.is_over:
+            raise self.closed()
+
     # The end
+
+    async def wait_over(self) -> None:
+        """Wait until it is over, for whatever reason."""
+        if self.is_over:
+            return
+        waiter = self.runtime.waiter()
+        self._until_over[waiter] = None
+        try:
+            await waiter.wait()
+        finally:
+            self._until_over.pop(waiter, None)
 
     def end(self, why: str, cause: BaseException | None = None, *, politely: bool = False) -> None:
         """Stop, at once unless ``politely`` lets what is queued be sent; every call ends in `Closed`."""
@@ -131,7 +165,8 @@ class Engine(ABC):
         self.runtime.stop()
         for ticket in self.turns.drain():
             ticket.waiter.resolve(self.closed(outcome_unknown=ticket.sent and ticket.is_write))
-        self._ended()
+        for waiter in (*self._waiters(), *self._until_over):
+            waiter.resolve(self.closed())
         self.links.close(politely=politely)
 
     def abort(self) -> None:
@@ -160,9 +195,13 @@ class Engine(ABC):
     def _cancel(self, ticket: Ticket) -> None:
         """End an operation that nobody waits for."""
 
+    def _step(self) -> bool:
+        """Do one thing of what earlier inputs have left to do; False when nothing is left."""
+        return False
+
     @abstractmethod
-    def _work(self, now: float) -> bool:
-        """Do some of what is left to do in this turn; tell whether there may be more."""
+    def _settled(self, now: float) -> None:
+        """Look at the state once all inputs of this turn are carried out."""
 
     @abstractmethod
     def _deadline(self) -> float | None:
@@ -172,22 +211,22 @@ class Engine(ABC):
     def _tick(self, now: float) -> None:
         """Do what is due."""
 
-    def _ended(self) -> None:
-        """Wake up who waits for something else than an operation."""
+    def _waiters(self) -> list[Waiter]:
+        """Return who waits for something else than an operation, and forget them and all else: it is over."""
+        return []
 
     # The frame
 
     def _nothing(self) -> None:
-        pass
+        """Let only what follows happen."""
+        return
 
-    def _safely(self, step: Callable[P, None | Link], *args: P.args, **kwargs: P.kwargs) -> Link | None:
+    def _safely(self, step: Callable[P, Link | None], *args: P.args, **kwargs: P.kwargs) -> Link | None:
         """Carry out one input and all that follows from it; whatever it raises is a bug, and the end."""
         try:
             result = step(*args, **kwargs)
             if not self.is_over:
                 self._finish_turn()
-        except LocalProtocolError as error:
-            self.fail(error)
         except Exception as error:  # noqa: BLE001 -- a bug in here must not take the caller's loop down
             self.fail(error)
         else:
@@ -198,11 +237,12 @@ class Engine(ABC):
         now = self.runtime.now()
         while (late := self.turns.pop_late(now)) is not None:
             late.waiter.resolve(self._late(late))
-        more = True
-        while more and not self.is_over:
-            while (ticket := self.turns.next()) is not None:
+        for _ in range(STEPS_PER_TURN):
+            if (ticket := self.turns.next()) is not None:
                 self._begin(ticket)
-            more = self._work(now)
+            elif not self._step():
+                break
+        self._settled(now)
         self._rearm()
 
     def _rearm(self) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  the names are public, and shorter than the convention
 """What can go wrong, as exceptions: absence is ``None``, inability is one of these.
 
 Bad arguments are ``ValueError`` and ``TypeError``, a port in use is the ``OSError`` that it always is.

@@ -46,6 +46,12 @@ LONGEST_BACKOFF = 1.0
 REFUSED_BACKOFF = 3.0
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at the timeouts above."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds that what is queued has to be sent when all connections are closed."""
+READ_SIZE = 128 * 1024
+"""Most bytes read in one turn of the loop: some thousand small messages, which take some tens of milliseconds."""
+HIGH_WATER = 512 * 1024
+"""How many bytes handed to a connection and not sent let it take no more, and no more questions either."""
 MAX_CONTACTS = 1024
 """How many addresses with a failed dial are remembered."""
 

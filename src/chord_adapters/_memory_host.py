@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -128,6 +128,9 @@ class Host:
     pipe: dict[Address, Micros] = attrs.field(factory=dict)
     """When the latest message to each address arrives: later ones do not overtake it."""
     paused: Micros = 0
+    """Until when nothing happens here."""
+    waiting: list[tuple[int, Any, Any, Any]] = attrs.field(factory=list)
+    """What has not happened because of that."""
     disk_fails: bool = False
 
     def add(self, node: Node) -> Slot:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import blake2b
 
-from chord_adapters._memory_engine import CodecLike, Engine
+from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import MICROS, Links, micros
 from chord_proto.config import Config
-from chord_proto.effects import OpId
+from chord_proto.effects import Effect, OpId
 from chord_proto.messages import Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
@@ -52,10 +53,10 @@ class Network:
         self.config = config or Config()
         self._links = Links(seed)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
-        self._engine = Engine(
+        self._simulation = Simulation(
             self._links, write_delay=micros(write_delay), codec=codec, log_size=log_size, watch=watch
         )
-        self._engine.gone = self._end
+        self._simulation.gone = self._end
         self._down: dict[Address, Host] = {}
         self._lives: dict[Address, int] = {}
 
@@ -64,17 +65,17 @@ class Network:
     @property
     def now(self) -> float:
         """Virtual time in seconds."""
-        return self._engine.seconds
+        return self._simulation.seconds
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """Every node that is up, in the order of their spawning."""
-        return tuple(slot.node for host in self._engine.hosts.values() for slot in host.slots.values() if slot.up)
+        return tuple(slot.node for host in self._simulation.hosts.values() for slot in host.slots.values() if slot.up)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Every address where nodes are up."""
-        return tuple(self._engine.hosts)
+        return tuple(self._simulation.hosts)
 
     @property
     def down(self) -> tuple[Address, ...]:
@@ -84,12 +85,12 @@ class Network:
     @property
     def events(self) -> deque[Logged]:
         """The latest events of nodes, and what was done to them."""
-        return self._engine.events
+        return self._simulation.events
 
     @property
     def counts(self) -> dict[str, int]:
         """How many inputs nodes were given (``steps``), how many messages were ``sent``, and how many got ``lost``."""
-        return {"steps": self._engine.steps, "sent": self._engine.sent, "lost": self._engine.lost}
+        return {"steps": self._simulation.steps, "sent": self._simulation.sent, "lost": self._simulation.lost}
 
     def node(self, address: Address, index: int = 0) -> Node:
         """Return a node at ``address``; raises ``LookupError`` when it is not up."""
@@ -101,11 +102,13 @@ class Network:
 
     def in_flight(self) -> tuple[InFlight, ...]:
         """Return the messages that were sent and have not arrived, in the order in which they will."""
-        return self._engine.in_flight()
+        return self._simulation.in_flight()
 
     def describe(self) -> str:
         """Tell in words how the nodes stand and what happened last."""
-        lines = [f"at {self.now:.3f} s, {len(self.nodes)} nodes, seed {self.seed}, {self._engine.sent} messages sent"]
+        lines = [
+            f"at {self.now:.3f} s, {len(self.nodes)} nodes, seed {self.seed}, {self._simulation.sent} messages sent"
+        ]
         for node in self.nodes[:24]:
             before = node.predecessor.address if node.predecessor is not None else "-"
             after = " ".join(peer.address for peer in node.successors)
@@ -145,13 +148,13 @@ class Network:
         return self._start(address, setup, old if disk else None)
 
     def _start(self, address: Address, setup: Setup, old: Host | None) -> Node:
-        engine = self._engine
-        if address in engine.hosts or address in engine.others:
+        simulation = self._simulation
+        if address in simulation.hosts or address in simulation.others:
             raise ValueError(f"{address} is taken")
         self._down.pop(address, None)
-        engine.silent.pop(address, None)
+        simulation.silent.pop(address, None)
         life = self._lives[address] = self._lives.get(address, 0) + 1
-        host = engine.hosts[address] = Host(address, setup)
+        host = simulation.hosts[address] = Host(address, setup)
         self._log(address, "start")
         for index in range(setup.virtual_nodes):
             me = Peer.at(address, index, bits=setup.config.bits)
@@ -160,14 +163,14 @@ class Network:
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
             host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
         for slot in tuple(host.slots.values()):
-            node, now, offset = slot.node, engine.seconds, EPOCH + setup.clock
-            engine.carry_out(host, slot, "wall", offset, node.wall(offset, now=now))
+            node, now, offset = slot.node, simulation.seconds, EPOCH + setup.clock
+            simulation.carry_out(host, slot, "wall", offset, node.wall(offset, now=now))
             via = setup.join if slot is host.first else (address, *setup.join)
             if via:
                 op = OpId(self._handle(host, slot, None).op)
-                engine.carry_out(host, slot, "join", via, node.join(op, via, now=now))
+                simulation.carry_out(host, slot, "join", via, node.join(op, via, now=now))
             else:
-                engine.carry_out(host, slot, "create", None, node.create(now=now))
+                simulation.carry_out(host, slot, "create", None, node.create(now=now))
         return next(iter(host.slots.values())).node
 
     def leave(self, address: Address) -> tuple[Handle, ...]:
@@ -179,8 +182,8 @@ class Network:
             if slot.up:
                 handle = self._handle(host, slot, None)
                 handles.append(handle)
-                effects = slot.node.leave(OpId(handle.op), now=self.now)
-                self._engine.carry_out(host, slot, "leave", None, effects)
+                leave = partial(_leave, slot.node, OpId(handle.op))
+                self._simulation.act(host, slot, "leave", None, leave)
         return tuple(handles)
 
     def crash(self, address: Address, *, silent: bool = False) -> None:
@@ -192,21 +195,28 @@ class Network:
         host = self._host(address)
         self._log(address, "crash, silent" if silent else "crash")
         if silent:
-            self._engine.silent[address] = None
+            self._simulation.silent[address] = None
         for slot in host.slots.values():
-            self._engine.end(slot)
+            self._simulation.end(slot)
         self._end(host)
 
     def _end(self, host: Host) -> None:
-        del self._engine.hosts[host.address]
+        del self._simulation.hosts[host.address]
         self._down[host.address] = host
-        if host.address not in self._engine.silent:
-            self._engine.break_connections(host.address)
+        if host.address not in self._simulation.silent:
+            self._simulation.break_connections(host.address)
 
     def pause(self, address: Address, seconds: float) -> None:
-        """Let the process at ``address`` do nothing for a while, like a suspended machine; what arrives waits."""
+        """Let the process at ``address`` do nothing for a while, like a suspended machine; what comes meanwhile waits."""
         self._log(address, f"pause for {seconds} s")
-        self._host(address).paused = self._engine.now + micros(seconds)
+        self._simulation.pause(self._host(address), self._simulation.now + micros(seconds))
+
+    def resume(self, address: Address) -> None:
+        """End a pause early; harmless when there is none."""
+        self._log(address, "resume")
+        host = self._host(address)
+        host.paused = min(host.paused, self._simulation.now)
+        self._simulation.resume(host)
 
     def fail_disk(self, address: Address) -> None:
         """Let every write at ``address`` fail from now on, until it is restarted."""
@@ -254,24 +264,24 @@ class Network:
         """Start an operation at the node at ``address``, as its application would; `wait` for its result."""
         host, slot = self._host(address), self._slot(address, index)
         handle = self._handle(host, slot, operation)
-        effects = slot.node.perform(OpId(handle.op), operation, now=self.now, timeout=timeout)
-        self._engine.carry_out(host, slot, "perform", operation, effects)
+        perform = partial(_perform, slot.node, OpId(handle.op), operation, timeout)
+        self._simulation.act(host, slot, "perform", operation, perform)
         return handle
 
     def cancel(self, handle: Handle) -> None:
         """Cancel an operation; harmless when it has ended."""
         if handle.result is None:
             host, slot = self._host(handle.address), self._slot(handle.address, handle.index)
-            self._engine.carry_out(host, slot, "cancel", handle.op, slot.node.cancel(OpId(handle.op), now=self.now))
+            self._simulation.act(host, slot, "cancel", handle.op, partial(_cancel, slot.node, OpId(handle.op)))
 
     def wait(self, handle: Handle, *, within: float = 60.0) -> Result:
         """Let time pass until an operation has ended, and return its result; raises `NotReached`."""
-        engine = self._engine
-        limit = engine.now + micros(within)
+        simulation = self._simulation
+        limit = simulation.now + micros(within)
         while handle.result is None:
-            if engine.next_at > limit:
+            if simulation.next_at > limit:
                 raise NotReached(f"{handle.operation} at {handle.address} has not ended: {self.describe()}")
-            engine.step()
+            simulation.step()
         return handle.result
 
     def do(self, address: Address, operation: Operation, *, within: float = 60.0) -> Result:
@@ -282,7 +292,7 @@ class Network:
 
     def run_for(self, seconds: float) -> None:
         """Let this much time pass."""
-        self._engine.run_to(self._engine.now + micros(seconds))
+        self._simulation.run_to(self._simulation.now + micros(seconds))
 
     def run_until(
         self,
@@ -296,19 +306,19 @@ class Network:
 
         Raises `NotReached` after ``within`` seconds, saying what ``explain`` returns and how the nodes stand.
         """
-        engine = self._engine
-        start, limit, stride = engine.now, engine.now + micros(within), max(1, micros(every))
+        simulation = self._simulation
+        start, limit, stride = simulation.now, simulation.now + micros(within), max(1, micros(every))
         while not predicate():
-            if engine.now >= limit:
+            if simulation.now >= limit:
                 why = "" if explain is None else f": {explain()}"
                 raise NotReached(f"not true after {within} s{why}; {self.describe()}")
-            engine.run_to(min(limit, engine.now + stride))
-        return (engine.now - start) / MICROS
+            simulation.run_to(min(limit, simulation.now + stride))
+        return (simulation.now - start) / MICROS
 
     # Small parts
 
     def _host(self, address: Address) -> Host:
-        host = self._engine.hosts.get(address)
+        host = self._simulation.hosts.get(address)
         if host is None:
             raise LookupError(f"no node is up at {address}")
         return host
@@ -327,4 +337,16 @@ class Network:
         return handle
 
     def _log(self, address: Address, what: str) -> None:
-        self._engine.events.append(Logged(self.now, address, what))
+        self._simulation.events.append(Logged(self.now, address, what))
+
+
+def _leave(node: Node, op: OpId, now: float) -> list[Effect]:
+    return node.leave(op, now=now)
+
+
+def _perform(node: Node, op: OpId, operation: Operation, timeout: float | None, now: float) -> list[Effect]:
+    return node.perform(op, operation, now=now, timeout=timeout)
+
+
+def _cancel(node: Node, op: OpId, now: float) -> list[Effect]:
+    return node.cancel(op, now=now)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
+from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
 from chord_proto.effects import OpId
 from chord_proto.operations import Delete, Operation, Put, Store
@@ -33,7 +32,10 @@ class Ticket:
     op: OpId | None = None
     """Its id at the node, or of its latest request, while it is under way."""
     sent: bool = False
+    """It is where it may take effect, and nothing was heard of it since."""
     tries: int = 0
+    trouble: ChordError | None = None
+    """Why it is to be asked again."""
     ended: bool = False
 
     @property

@@ -22,11 +22,11 @@ def live_successor(ring: Snapshot) -> Iterator[Violation]:
 
 
 def enough_principals(ring: Snapshot) -> Iterator[Violation]:
-    """S2: at least r+1 principals."""
-    found, wanted = len(ring.principals), ring.config.successors + 1
+    """S2: at least r+1 principals, r being the length to which lists run on to name R addresses (one place each)."""
+    found, wanted = len(ring.principals), max(ring.config.successors, ring.config.replicas - 1) + 1
     if found < wanted:
         skipped = [view.me.address for i, view in ring.live.items() if i not in ring.principals]
-        yield Violation("S2", None, f"{found} principals, fewer than r+1 = {wanted}; skipped: {skipped}")
+        yield Violation("S2", None, f"{found} principals, fewer than {wanted}; skipped: {skipped}")
 
 
 def some_ring(ring: Snapshot) -> Iterator[Violation]:

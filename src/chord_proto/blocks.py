@@ -161,8 +161,8 @@ def branch(block: bytes) -> Branch | None:
     count, rest = divmod(len(block) - _HEAD.size, KEY_SIZE)
     if rest:
         raise ValueError("a branch block ends within a key")
-    # Ceiling division: a length of 0 gives no key, and no branch is empty.
-    if not count or count > FAN_OUT or count != -(-length // _capacity(level - 1)):
+    # Ceiling division; more keys than `FAN_OUT` would not have fitted in a block.
+    if not count or count != -(-length // _capacity(level - 1)):
         raise ValueError(f"a branch block of level {level} over {length} bytes cannot have {count} keys")
     keys = tuple(int.from_bytes(block[at : at + KEY_SIZE]) for at in range(_HEAD.size, len(block), KEY_SIZE))
     return Branch(level, length, keys)

@@ -80,13 +80,13 @@ class Config:
     """Most questions that one lookup has out at once."""
     lookup_candidates: int = _count(4, 1, 32)
     """How many candidates an answer to a lookup carries, so that a dead hop costs no new question."""
-    max_hops: int = _count(64, 1)
+    max_hops: int = _count(64, 1, 1024)
     """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
 
     # Bounds.
     max_value_size: int = _count(4 * 1024 * 1024, 1)
     """Longest value of a named record."""
-    max_key_size: int = _count(4096, 1024)
+    max_key_size: int = _count(4096, 1024, 65_535)
     """Longest name of a record."""
     max_records: int = _count(1_000_000)
     """Most records and blocks a node holds."""
@@ -104,7 +104,7 @@ class Config:
     """Size of the table of peers seen lately."""
     max_lost_peers: int = _count(64)
     """How many peers that fell silent are remembered, to find a lost part of the ring again."""
-    max_peers_in_message: int = _count(256, 16)
+    max_peers_in_message: int = _count(256, 16, 256)
     """Most peers taken from one message."""
     max_batch_bytes: int = _count(1024 * 1024, 65_536)
     """Most bytes of records in one message of repair or hand-off, unless a single record is longer."""

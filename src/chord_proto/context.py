@@ -333,6 +333,7 @@ class Context:
         if incarnation > known.incarnation:
             if known.incarnation:
                 known.srtt, known.answered = -1.0, 0
+                self.emit(PeerFailed(peer))
                 self._fail_calls_to_old_life(peer)
             known.incarnation = incarnation
         known.heard = self.now

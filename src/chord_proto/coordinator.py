@@ -27,6 +27,7 @@ from chord_proto.phase import Phase
 from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
+from chord_proto.routing import first_distinct
 from chord_proto.sync import is_genuine
 from chord_proto.table import place_of
 from chord_proto.versions import is_version
@@ -252,13 +253,14 @@ class Coordinator:
         targets = self.ctx.routing.replicas()
         missing = [peer for peer in targets if peer.id not in coordination.acked]
         needed = self._needed(coordination.item.space)
-        enough = coordination.durable and len(coordination.acked) >= needed
+        # Distinct addresses count; the present replicas go before places that held one earlier.
+        holders = (self.ctx.me, *(p for p in targets if p not in missing), *coordination.acked.values())
+        acked = first_distinct(holders, len(holders))
+        enough = coordination.durable and len(acked) >= needed
         if coordination.item.space == Space.BLOCK:
             enough = enough and not missing and len(targets) >= needed
         if enough and coordination.asker is not None:
-            acked = tuple(coordination.acked[key] for key in coordination.acked)
-            first = (self.ctx.me, *(peer for peer in acked if peer.id != self.ctx.me.id))
-            self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, first)
+            self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, acked)
             coordination.asker = None
         if coordination.asker is None and (not missing or not coordination.waiting):
             self._end(coordination, complete=not missing)

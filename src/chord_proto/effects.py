@@ -70,7 +70,7 @@ class SuccessorsChanged:
 
 @record
 class PeerFailed:
-    """A peer was suspected, on direct evidence (silence or refused connections)."""
+    """A peer was suspected, on direct evidence: silence, refused connections, or a new life of it that spoke."""
 
     peer: Peer
 

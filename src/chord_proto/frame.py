@@ -73,8 +73,8 @@ class Frame:
         config = Config() if config is None else config
         if not me.is_well_formed(config.bits):
             raise ValueError(f"{me} is not the place that its address and index give")
-        if incarnation < 1:
-            raise ValueError("an incarnation is at least 1")
+        if not 1 <= incarnation < 1 << 63:
+            raise ValueError("an incarnation is a positive number of 63 bits")
         self._dead = False
         self.ctx = ctx = Context(me, seed=seed, config=config, incarnation=incarnation)
         self.ring = Ring(ctx)

@@ -67,7 +67,7 @@ class Node(Frame):
     def join(self, op: OpId, via: Sequence[Address], *, now: float) -> list[Effect]:
         """Join the ring through any of the addresses ``via``; tries for ever, ends in ``Joined``."""
         self._require(Phase.NEW)
-        contacts = tuple(dict.fromkeys(address for address in via if address != self.me.address))
+        contacts = tuple(dict.fromkeys(address for address in via if self.me.index or address != self.me.address))
         if not contacts:
             raise LocalProtocolError("there is nobody to join by")
         return self._input(now, self.membership.join, op, contacts)

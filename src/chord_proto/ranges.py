@@ -11,7 +11,7 @@ import attrs
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
 from chord_proto.identifiers import between, within
-from chord_proto.messages import Answer, Done, Reason, Refused, TakeOver
+from chord_proto.messages import Answer, Done, Elsewhere, Reason, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
 from chord_proto.sync import SyncEnded, Syncs
@@ -19,6 +19,8 @@ from chord_proto.writes import Writes
 
 _PAUSE = 0.1
 _MAX_RELINQUISHED = 128
+_MAX_WALK = 64
+"""How far along the ring the old owner is looked for: so many nodes may join in one gap at once."""
 
 
 @record
@@ -38,9 +40,13 @@ class PendingArc:
     end: int
     by_grant: bool
     """Ask for the old owner's grant; False once nobody was found who could give it: then all replicas count."""
-    turn: int = 0
     waiting: bool = False
+    asked: dict[int, None] = attrs.field(factory=dict)
+    """Who was asked for the grant on this walk along the ring."""
+    further: Peer | None = None
+    """Who comes next on the walk, as the last one asked has told."""
     heard: dict[int, None] = attrs.field(factory=dict)
+    """Whose copies have been pulled."""
 
 
 @record
@@ -55,6 +61,16 @@ class Relinquished:
 def arcs_meet(a: int, b: int, c: int, d: int) -> bool:
     """Tell whether the arcs (a, b] and (c, d] share a place."""
     return within(a, d, b) or within(c, b, d)
+
+
+def subtract(start: int, end: int, a: int, b: int) -> list[tuple[int, int]]:
+    """Return what is left of the arc (start, end] without (a, b]."""
+    if not arcs_meet(start, end, a, b):
+        return [(start, end)]
+    a_inside, b_inside = between(start, a, end), between(start, b, end)
+    if a_inside and b_inside and between(start, b, a):
+        return [(b, a)]
+    return [piece for piece, there in (((start, a), a_inside), ((b, end), b_inside)) if there]
 
 
 class Ranges:
@@ -116,6 +132,29 @@ class Ranges:
         self.ctx.emit(RangeLost(start, end))
         self.relinquished.append(Relinquished(start, end, None))
         del self.relinquished[:-_MAX_RELINQUISHED]
+        for arc in list(self.pending.values()):
+            if not arc.waiting:
+                self._trim(arc)
+
+    def _trim(self, arc: PendingArc) -> None:
+        """Stop asking for what a nearer joiner has taken before it was granted: that one asks for it itself."""
+        routing = self.ctx.routing
+        if not arc.by_grant or routing.predecessor is None:
+            return
+        edge = routing.predecessor.id
+        if not routing.owns(arc.end):
+            lost_end = arc.end
+            self._forget(arc)
+        elif between(arc.start, edge, arc.end):
+            lost_end = edge
+        else:
+            return
+        kept: list[Relinquished] = []
+        for old in self.relinquished:
+            for start, end in subtract(old.start, old.end, arc.start, lost_end):
+                kept.append(Relinquished(start, end, old.granted))
+        self.relinquished = kept
+        arc.start = lost_end
 
     def _gain(self, start: int, end: int, *, alone: bool) -> None:
         self.ctx.emit(RangeGained(start, end))
@@ -152,16 +191,19 @@ class Ranges:
 
     def _drive(self, arc: PendingArc) -> None:
         ctx, routing = self.ctx, self.ctx.routing
+        living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
         if arc.by_grant:
-            living = [p for p in routing.successors if not routing.is_suspect(p)][: ctx.config.replicas + 1]
-            if arc.turn < len(living):
-                arc.waiting = ctx.ask(living[arc.turn], ForArc(arc.number, False), TakeOver, arc.start, arc.end)
-                if not arc.waiting:
-                    self._pause(arc)
-                return
+            ahead = [*living, *([arc.further] if arc.further is not None else [])]
+            for peer in ahead:
+                if peer.id not in arc.asked and peer.id != ctx.me.id and len(arc.asked) < _MAX_WALK:
+                    arc.asked[peer.id] = None
+                    arc.waiting = ctx.ask(peer, ForArc(arc.number, False), TakeOver, arc.start, arc.end)
+                    if not arc.waiting:
+                        self._pause(arc)
+                    return
             arc.by_grant = False
-        for peer in routing.replicas():
-            if peer.id != ctx.me.id and peer.id not in arc.heard:
+        for peer in living:
+            if peer.id not in arc.heard:
                 arc.waiting = True
                 self.syncs.start(peer, arc.start, arc.end, ForArc(arc.number, False), pull=True, push=False)
                 return
@@ -184,20 +226,27 @@ class Ranges:
         elif isinstance(answer, Done):
             arc.waiting = True
             self.syncs.start(peer, arc.start, arc.end, ForArc(arc.number, True), pull=True, push=False)
-        elif isinstance(answer, Refused) and answer.reason == Reason.NOT_HOLDER:
-            arc.turn += 1
-            self._drive(arc)
+        elif isinstance(answer, Elsewhere):
+            arc.further = answer.peers[0] if answer.peers else None
+            self._trim(arc)
+            if arc.number in self.pending:
+                self._drive(arc)
         else:
-            if answer is None:
-                arc.turn = 0
-            self._pause(arc)
+            arc.asked.clear()
+            arc.further = None
+            self._trim(arc)
+            if arc.number in self.pending:
+                self._pause(arc)
 
     def _pause(self, arc: PendingArc) -> None:
         self.ctx.timers.arm(("arc", arc.number), self.ctx.now + self.ctx.rng.jitter(_PAUSE))
 
-    def _complete(self, arc: PendingArc) -> None:
+    def _forget(self, arc: PendingArc) -> None:
         del self.pending[arc.number]
         self.ctx.timers.disarm(("arc", arc.number))
+
+    def _complete(self, arc: PendingArc) -> None:
+        self._forget(arc)
         self.completed += 1
         if self.ctx.routing.owns(arc.end):
             self.ctx.emit(RangeReady(arc.start, arc.end))
@@ -213,12 +262,11 @@ class Ranges:
             ctx.refuse(asker, Reason.INVALID)
             return
         own = ctx.me.id if routing.predecessor is None else routing.predecessor.id
-        if arcs_meet(start, end, own, ctx.me.id) or any(
-            arcs_meet(start, end, arc.start, arc.end) for arc in self.pending.values()
-        ):
+        if arcs_meet(start, end, own, ctx.me.id) or self.pending:
             ctx.refuse(asker, Reason.NOT_READY)
         elif not self._is_covered(start, end, source.id):
-            ctx.refuse(asker, Reason.NOT_HOLDER)
+            ahead = [peer for peer in routing.successors if not routing.is_suspect(peer)]
+            ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
         elif not self.writes.is_settled(start, end):
             ctx.refuse(asker, Reason.NOT_READY)
         else:

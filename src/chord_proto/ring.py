@@ -56,6 +56,8 @@ class Ring(RingState):
         """Cease: no step, no pointers, nothing waits."""
         self.phase = Phase.STOPPED
         self.step = self.slot = self.dialling = None
+        routing = self.ctx.routing
+        routing.predecessor, routing.predecessors, routing.successors = None, (), ()
 
     # Stabilise
 

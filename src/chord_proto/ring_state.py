@@ -11,6 +11,7 @@ from chord_proto.messages import Answer, Pong, Reason, Refused
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 from chord_proto.records import record
+from chord_proto.routing import LIST_SLACK
 
 
 @record
@@ -144,14 +145,23 @@ class RingState:
         ctx.emit(PredecessorChanged(old, peer))
 
     def set_predecessors(self, first: Peer | None, following: tuple[Peer, ...]) -> None:
-        """Predecessor list := [p] + p's predecessors, as far as they are in order."""
+        """Predecessor list := [p] + p's predecessors, as far as they are in order.
+
+        Like the successor list it runs on past its length until it names R other addresses: as far back as
+        this node holds replicas.
+        """
+        me, config = self.ctx.me, self.ctx.config
         kept: list[Peer] = [] if first is None else [first]
-        if first is not None:
-            seen = {self.ctx.me.id, first.id}
-            for peer in following:
-                if peer.id == self.ctx.me.id or len(kept) >= self.ctx.config.predecessors:
-                    break
-                if peer.id not in seen and between(self.ctx.me.id, peer.id, kept[-1].id):
-                    seen.add(peer.id)
-                    kept.append(peer)
+        addresses = {peer.address for peer in kept} - {me.address}
+        for peer in following if first is not None else ():
+            if len(kept) >= config.predecessors and (
+                len(addresses) >= config.replicas or len(kept) >= config.predecessors + LIST_SLACK
+            ):
+                break
+            if peer.id == me.id:
+                break
+            if between(me.id, peer.id, kept[-1].id):
+                kept.append(peer)
+                if peer.address != me.address:
+                    addresses.add(peer.address)
         self.ctx.routing.predecessors = tuple(kept)

@@ -31,7 +31,7 @@ from chord_proto.table import Name, Position, is_newer, is_on, place_of, summary
 from chord_proto.writes import Writes
 
 PAGE = 512
-"""Most records listed in one answer: about 25 kB."""
+"""Most records in one message: a listing of about 25 kB."""
 
 
 @record
@@ -147,7 +147,7 @@ class Syncs:
             item = self.writes.table.get(*names[0])
             if item is not None:
                 length = len(item.value or b"") + len(item.name)
-                if batch and size + length > self.ctx.config.max_batch_bytes:
+                if batch and (size + length > self.ctx.config.max_batch_bytes or len(batch) == PAGE):
                     break
                 batch.append(item)
                 size += length

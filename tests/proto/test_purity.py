@@ -21,6 +21,9 @@ IMPURE_CALLS = frozenset(
 )
 """Builtins that do I/O, or whose answer differs between processes (``hash`` of text, ``id``)."""
 
+ALLOWED = {"snapshot": "id()"}
+"""A copy remembers what it has copied already by identity; nothing of that leaves the function."""
+
 SOURCES = sorted(Path(chord_proto.__file__).parent.rglob("*.py"))
 
 
@@ -45,7 +48,8 @@ def impurities(source: str) -> list[str]:
 @pytest.mark.parametrize("path", SOURCES, ids=[path.stem for path in SOURCES])
 def test_a_module_of_the_core_reaches_nothing_outside(path: Path) -> None:
     """No module of the core imports a clock, chance, I/O or an adapter, or calls an impure builtin."""
-    assert [] == impurities(path.read_text(encoding="utf-8"))
+    found = impurities(path.read_text(encoding="utf-8"))
+    assert [] == [each for each in found if each.split(": ")[1] != ALLOWED.get(path.stem)]
 
 
 def test_the_core_was_found() -> None:

@@ -10,8 +10,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.proto import samples
-from tests.proto.strategies import MESSAGE_CLASSES, OPERATION_CLASSES, RESULT_CLASSES, instances, messages
 
 from chord_proto import messages as m
 from chord_proto import operations as o
@@ -23,6 +21,8 @@ from chord_proto._wire_types import MESSAGES, OPERATIONS, RESULTS, TAGGED
 from chord_proto.errors import DecodeError, LocalProtocolError
 from chord_proto.peer import Peer
 from chord_proto.wire import Codec
+from tests.proto import samples
+from tests.proto.strategies import MESSAGE_CLASSES, OPERATION_CLASSES, RESULT_CLASSES, instances, messages
 
 CODEC = Codec()
 CODECS = {bits: Codec(bits) for bits in (1, 8, 13, 159, 160)}
@@ -378,6 +378,15 @@ def test_invented_peers_do_not_make_the_table_grow(limit: int) -> None:
         assert peer == table.unpack(table.pack(peer))
         assert table.pack(peer) == table.pack(Peer.at(peer.address, peer.index))
         assert 1 <= len(table) <= limit
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x00\x00", b"\x00\x00" + b"a" * 256, b"\x00\x00\xff"])
+def test_what_is_no_packed_peer_is_refused_by_the_table(blob: bytes) -> None:
+    """The table has its bounds of its own, and does not remember what it refused."""
+    table = PeerTable(160, 1)
+    with pytest.raises(ValueError, match=r"packed peer|utf-8"):
+        table.unpack(blob)
+    assert len(table) == 0
 
 
 def test_two_peers_of_one_place_are_told_apart() -> None:

@@ -107,8 +107,8 @@ class Ledger:
                 entry.allowance -= 1
                 entry.excused = entry.allowance < 0
 
-    def leaving(self, address: str, places: Iterable[Peer]) -> None:
-        """Note that ``address`` is about to leave gracefully: what it holds lives on at others, who may fail less."""
+    def left(self, address: str, places: Iterable[Peer]) -> None:
+        """Note that ``address`` has left and handed all over: what it held lives on at others, who may fail less."""
         self.collect()
         members = sorted(places, key=lambda peer: peer.id)
         for name, entry in self.entries.items():
@@ -122,7 +122,7 @@ class Ledger:
         assert entry.newest is not None
         holding = {address for address, version in self.holders(name).items() if version >= entry.newest}
         wanted = replicas_of(name, members, self.config)
-        if set(wanted) <= holding:
+        if wanted and set(wanted) <= holding:
             entry.named, entry.allowance = frozenset(wanted), len(wanted) - 1
 
     def judge(self, name: Name, result: object) -> None:

@@ -8,7 +8,7 @@ from chord_adapters.memory import Network, Step
 from chord_proto.config import Config
 from chord_proto.effects import Event, PeerFailed, PeerLeft, Send, Stopped
 from chord_proto.invariants import MEMBERS, Facts, Scope, Snapshot, UnderWay, Violation, check, why_not_ideal
-from chord_proto.messages import Answer, Message, Neighbours
+from chord_proto.messages import Answer, Message, Neighbours, Pong, Reason, Refused
 from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
@@ -24,7 +24,7 @@ class Overseer:
 
     Give it to the network as ``watch``, then set ``network``.  Zave's assumptions hold from the moment in which the
     ring is ideal, has r + 1 members and no list is under way, until something breaks one of them: then Z is silent
-    until such a moment comes again.
+    until such a moment comes again.  They are never taken to hold with virtual nodes, whose lists have no fixed length.
     """
 
     def __init__(self, config: Config) -> None:
@@ -34,6 +34,7 @@ class Overseer:
         self.gone: dict[tuple[int, Peer], None] = {}
         self.answered: dict[tuple[int, Peer], None] = {}
         self.ended: dict[tuple[int, int], float] = {}
+        self.lives: dict[tuple[int, Peer], int] = {}
         self.views: dict[int, NodeView] = {}
         self.leaving: dict[int, None] = {}
         self.assumptions = False
@@ -72,8 +73,16 @@ class Overseer:
     def _received(self, me: Peer, message: object) -> None:
         assert isinstance(message, Message)
         self.seen[type(message).__name__] += 1
+        if message.source is not None:
+            known = self.lives.get((me.id, message.source), 0)
+            if message.incarnation > known:
+                self.lives[me.id, message.source] = message.incarnation
+                if known:  # The life that it knew has ended.
+                    self.gone[me.id, message.source] = None
         if isinstance(message, Answer) and message.source is not None:
             self.answered[me.id, message.source] = None
+            if is_no_member(message):
+                self.gone[me.id, message.source] = None
 
     def _happened(self, node: Node, event: Event) -> None:
         if isinstance(event, PeerFailed | PeerLeft):
@@ -150,19 +159,26 @@ class Overseer:
 
     def look_for_assumptions(self) -> None:
         """Let Z hold from here on if the ring is ideal, has r + 1 members, and no list is under way."""
-        if self.assumptions or self.leaving:
+        if self.assumptions or self.leaving or any(view.me.index for view in self.views.values()):
             return
         views = tuple(self.views.values())
         members = [view for view in views if view.phase in MEMBERS]
         quiet = not any(isinstance(sent.message, Neighbours) for sent in self._net.in_flight())
         if len(members) > self.config.successors and quiet and why_not_ideal(views, self.config) is None:
-            self.assumptions = True
+            self.assumptions = not check(self.snapshot(), {"Z"})
             self.seen["assumptions hold"] += 1
 
     def _raise(self, found: list[Violation], step: Step | None) -> None:
         if found:
             cause = "" if step is None else f"\nafter {step.kind} {step.argument} at {step.node.me.address}"
             raise Broken("\n".join(map(str, found)) + cause + "\n" + self._net.describe())
+
+
+def is_no_member(message: Answer) -> bool:
+    """Tell whether an answer says that its sender, as the asker knew it, has failed: no member, or another life."""
+    if isinstance(message, Refused):
+        return message.reason in (Reason.NOT_MEMBER, Reason.OTHER_LIFE)
+    return isinstance(message, Pong) and not message.member
 
 
 def _ring_state(view: NodeView) -> tuple[object, ...]:

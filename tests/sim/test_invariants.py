@@ -212,9 +212,7 @@ def test_s9_lists_end() -> None:
     assert [] == list(list_ends(ring(view(0, (10, 20)))))
     assert ["S9"] == names(list(list_ends(ring(view(0, (10, 20, 30))))))
     here = view(0, (10, 20, 30))
-    one_address = attrs.evolve(
-        here, me=Peer(0, "a"), successors=(Peer(10, "a", 1), Peer(20, "a", 2), Peer(30, "b", 3))
-    )
+    one_address = attrs.evolve(here, me=Peer(0, "a"), successors=(Peer(10, "a", 1), Peer(20, "a", 2), Peer(30, "b", 3)))
     assert [] == list(list_ends(ring(one_address)))
     outside = attrs.evolve(here, phase=Phase.JOINING, successors=peers(10))
     assert ["S9"] == names(list(list_ends(ring(outside))))

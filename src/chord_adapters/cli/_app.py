@@ -21,7 +21,7 @@ app = App(
     result_action="return_value",
 )
 # By name, so that a command loads its own module only.
-for _name, _place in {
+_COMMANDS = {
     "demo": "demo:demo",
     "node": "node:node",
     "put": "records:put",
@@ -32,13 +32,17 @@ for _name, _place in {
     "locate": "look:locate",
     "status": "look:status",
     "ring": "look:ring",
-}.items():
-    app.command(f"chord_adapters.cli.{_place}", name=_name)
+}
+for _order, (_name, _place) in enumerate(_COMMANDS.items()):
+    app.command(f"chord_adapters.cli.{_place}", name=_name, sort_key=_order)
 app.register_install_completion_command()
 
 
 def run(tokens: list[str]) -> int:
     """Run the command that ``tokens`` name and return its exit status."""
+    if not tokens or tokens[0] in app.help_flags:
+        for name in _COMMANDS:
+            app[name]  # loads it, to show its summary
     try:
         try:
             status = int(app(tokens) or 0)

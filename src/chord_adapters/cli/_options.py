@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import anyio
 import attrs
 from cyclopts import Parameter, validators
 
-if TYPE_CHECKING:
-    from chord_adapters.asyncio import Client
+from chord_adapters._client import Client
 
 T = TypeVar("T")
 
@@ -24,6 +24,15 @@ DEFAULT_TIMEOUT = 10.0
 Backend: TypeAlias = Annotated[Literal["asyncio", "trio"], Parameter(help="The event loop to run on.")]
 Json: TypeAlias = Annotated[bool, Parameter(negative="", help="Print one JSON document, and nothing else, on stdout.")]
 Network: TypeAlias = Annotated[str, Parameter(help="The name of the ring; nodes of another name refuse.")]
+
+
+def _no_option(_: object, path: Path) -> None:
+    """Refuse what looks like an option; a lone ``-`` is standard input or output."""
+    if str(path).startswith("-") and path != Path("-"):
+        raise ValueError(f"Unknown option: {path}")
+
+
+PathOrStandard: TypeAlias = Annotated[Path, Parameter(allow_leading_hyphen=True, validator=_no_option)]
 
 
 @Parameter(name="*")

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 from anyio import to_thread
 from cyclopts import Parameter
 
+from chord_adapters._client import Client
+from chord_adapters._results import StoredValue
 from chord_adapters.cli._files import STANDARD, opened, written
-from chord_adapters.cli._options import PLAIN, Asking, ask
+from chord_adapters.cli._options import PLAIN, Asking, PathOrStandard, ask
 from chord_adapters.cli._outcome import NotFound, Status, UsageError
 from chord_adapters.cli._output import hexadecimal, print_json, say, size_in_words
 from chord_adapters.cli._progress import progress_bar
-
-if TYPE_CHECKING:
-    from chord_adapters._results import StoredValue
-    from chord_adapters.asyncio import Client
 
 PIECE = 1024 * 1024
 """Bytes read at once."""
 
 
 def store(
-    file: Annotated[Path, Parameter(help="What to store; - is standard input.")],
+    file: Annotated[PathOrStandard, Parameter(help="What to store; - is standard input.")],
     /,
     *,
     asking: Asking = PLAIN,
 ) -> int:
     """Store a file under its content and print the key.
 
-    Done when every block of it is on all its replicas. --timeout bounds the whole transfer; without one, each block
-    has 10 seconds.
+    Done when every block of it is on all its replicas. --timeout bounds the
+    whole transfer; without one, each block has 10 seconds.
     """
     with opened(file) as source, progress_bar("storing", _length(source)) as advance:
 
@@ -56,13 +53,13 @@ def fetch(
     key: Annotated[str, Parameter(help="The key that store printed.")],
     /,
     *,
-    out: Annotated[Path, Parameter(help="Write to this file, by default to standard output.")] = STANDARD,
+    out: Annotated[PathOrStandard, Parameter(help="Write to this file, by default to standard output.")] = STANDARD,
     asking: Asking = PLAIN,
 ) -> int:
     """Fetch what was stored under a key and write its exact bytes; status 3 when nobody has it.
 
-    --timeout bounds the whole transfer; without one, each block has 10 seconds. The file appears when all of it is
-    there.
+    The file appears when all of it is there. --timeout bounds the whole
+    transfer; without one, each block has 10 seconds.
     """
     number = content_key_of(key)
     if asking.json and out == STANDARD:

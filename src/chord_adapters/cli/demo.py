@@ -7,13 +7,14 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import anyio
 import attrs
 from cyclopts import Parameter
 
 from chord_adapters._errors import Timeout
+from chord_adapters._node import Node
 from chord_adapters._transfer import reader_of
 from chord_adapters.cli._options import Backend, Json, adapter
 from chord_adapters.cli._outcome import Status, UsageError
@@ -23,9 +24,6 @@ from chord_adapters.cli._ring import Ring, ring_of
 from chord_proto.blocks import Cutter
 from chord_proto.config import Config
 from chord_proto.identifiers import content_key
-
-if TYPE_CHECKING:
-    from chord_adapters.asyncio import Node
 
 MOST_NODES = 64
 """In one process; each two that know each other share up to two connections."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import anyio
 import attrs
 from cyclopts import Parameter, validators
 
+from chord_adapters._node import Node
 from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network, adapter
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
-
-if TYPE_CHECKING:
-    from chord_adapters.asyncio import Node
 
 FIRST_REPORT = 2.0
 """Seconds after which a node says that it has not joined yet; the time between two reports doubles."""
@@ -54,8 +52,8 @@ def node(
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C, which leaves the ring gracefully; a second signal aborts.
 
-    Prints "ready ADDRESS" on standard output once it is a member and has its range. Without --join it is a ring of its
-    own, which others may join.
+    Prints "ready ADDRESS" on standard output once it is a member and has its
+    range. Without --join it is a ring of its own, which others may join.
     """
     wanted = _Wanted(
         listen=listen,
@@ -106,7 +104,7 @@ async def _obey(signals: AsyncIterator[signal.Signals], working: anyio.CancelSco
 
 async def _work(node: Node, wanted: _Wanted) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_report, wanted)
+        tasks.start_soon(_report, node)
         await node.wait_ready()
         tasks.cancel_scope.cancel()
     if wanted.json:
@@ -116,10 +114,11 @@ async def _work(node: Node, wanted: _Wanted) -> None:
     await node.wait_closed()
 
 
-async def _report(wanted: _Wanted) -> None:
-    """Tell a person now and then that the ring to join has not been reached."""
+async def _report(node: Node) -> None:
+    """Tell a person now and then why the node is not a member yet."""
     pause = FIRST_REPORT
     while True:
         await anyio.sleep(pause)
-        say(f"not a member yet, still trying to join through {', '.join(wanted.join) or 'nobody'}")
+        contacts = [f"{address} {standing}" for address, standing in node.contacts.items()]
+        say(f"not a member of a ring yet, still trying: {', '.join(contacts) or 'the records of its range are coming'}")
         pause = min(2 * pause, LONGEST_REPORT)

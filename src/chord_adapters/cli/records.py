@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from chord_adapters.cli._files import STANDARD, opened, written
-from chord_adapters.cli._options import PLAIN, Asking, ask
+from chord_adapters.cli._options import PLAIN, Asking, PathOrStandard, ask
 from chord_adapters.cli._outcome import NotFound, Status, UsageError
 from chord_adapters.cli._output import peer_fields, print_json, say
 
@@ -22,7 +21,9 @@ def put(
     value: Annotated[str | None, Parameter(help="What to write.")] = None,
     /,
     *,
-    file: Annotated[Path | None, Parameter(help="Write the bytes of this file instead; - is standard input.")] = None,
+    file: Annotated[
+        PathOrStandard | None, Parameter(help="Write the bytes of this file instead; - is standard input.")
+    ] = None,
     asking: Asking = PLAIN,
 ) -> int:
     """Write a record; done when a majority of its replicas has it."""
@@ -47,7 +48,9 @@ def get(
     key: Key,
     /,
     *,
-    out: Annotated[Path, Parameter(help="Write the value to this file, by default to standard output.")] = STANDARD,
+    out: Annotated[
+        PathOrStandard, Parameter(help="Write the value to this file, by default to standard output.")
+    ] = STANDARD,
     asking: Asking = PLAIN,
 ) -> int:
     """Read a record and write its exact bytes; status 3 when there is none."""

@@ -31,11 +31,17 @@ class CodecLike(Protocol):
         """Return the message that the bytes are."""
 
 
-class Engine:
+class Simulation:
     """The queue, the hosts, and the rule of every input: finish its effects before the next one."""
 
     def __init__(
-        self, links: Links, *, write_delay: Micros, codec: CodecLike | None, log_size: int, watch: Callable[[Step], None] | None
+        self,
+        links: Links,
+        *,
+        write_delay: Micros,
+        codec: CodecLike | None,
+        log_size: int,
+        watch: Callable[[Step], None] | None,
     ) -> None:
         self.now: Micros = 0
         self.seconds = 0.0
@@ -119,7 +125,7 @@ class Engine:
         if host is None:
             self._deliver_elsewhere(to, message, sender)
         elif host.paused > self.now:
-            self.push(host.paused, DELIVER, to, message, sender)
+            host.waiting.append((DELIVER, to, message, sender))
         else:
             target = message.target
             slot = host.first if target is None else host.slots.get(target)
@@ -142,11 +148,9 @@ class Engine:
     def _wake(self, host: Host, slot: Slot, at: Micros) -> None:
         if slot.wake != at or not slot.up:
             return
-        if host.paused > at:
-            slot.wake = host.paused
-            self.push(host.paused, WAKE, host, slot)
-            return
         slot.wake = NEVER
+        if host.paused > at:
+            return
         deadline = slot.node.deadline
         if deadline is not None and deadline > self.seconds:
             self._arm(host, slot, deadline)
@@ -170,12 +174,35 @@ class Engine:
         if not slot.up:
             return
         if host.paused > self.now:
-            self.push(host.paused, WRITTEN, host, slot, write)
+            host.waiting.append((WRITTEN, host, slot, write))
         elif host.disk_fails:
             self.carry_out(host, slot, "write_failed", write.id, slot.node.write_failed(write.id, now=self.seconds))
         else:
             slot.keep(write)
             self.carry_out(host, slot, "written", write.id, slot.node.written(write.id, now=self.seconds))
+
+    def pause(self, host: Host, until: Micros) -> None:
+        """Let nothing happen at a host until then."""
+        host.paused = until
+        self.push(until, CALL, lambda: self.resume(host))
+
+    def resume(self, host: Host) -> None:
+        """Let what has waited happen, unless the host is paused for longer by now, or gone."""
+        if host.paused > self.now:
+            return
+        waiting, host.waiting = host.waiting, []
+        for kind, a, b, c in waiting:
+            self.push(self.now, kind, a, b, c)
+        for slot in host.slots.values():
+            if slot.up and slot.node.deadline is not None:
+                self._arm(host, slot, slot.node.deadline)
+
+    def act(self, host: Host, slot: Slot, kind: str, argument: object, do: Callable[[float], list[Effect]]) -> None:
+        """Let the application at a host do something: now, or once it is not paused any more."""
+        if host.paused > self.now:
+            host.waiting.append((CALL, lambda: self.act(host, slot, kind, argument, do), None, None))
+        elif slot.up:
+            self.carry_out(host, slot, kind, argument, do(self.seconds))
 
     # Effects
 
@@ -271,22 +298,22 @@ class Engine:
 class Dialler:
     """Whoever dialled an address, in the life in which it did so."""
 
-    __slots__ = ("_engine", "_who")
+    __slots__ = ("_simulation", "_who")
 
-    def __init__(self, engine: Engine, who: Host | Endpoint) -> None:
-        self._engine = engine
+    def __init__(self, simulation: Simulation, who: Host | Endpoint) -> None:
+        self._simulation = simulation
         self._who = who
 
     def broken(self, address: Address) -> None:
         """Report that a connection to ``address`` broke or was refused, unless the dialler itself is gone."""
-        engine, who = self._engine, self._who
+        simulation, who = self._simulation, self._who
         if not isinstance(who, Host):
             who.broken(address)
             return
-        if who.paused > engine.now:
-            engine.push(who.paused, BROKEN, self, address)
+        if who.paused > simulation.now:
+            who.waiting.append((BROKEN, self, address, None))
             return
         for slot in tuple(who.slots.values()):
             if slot.up:
-                effects = slot.node.unreachable(address, now=engine.seconds)
-                engine.carry_out(who, slot, "unreachable", address, effects)
+                effects = slot.node.unreachable(address, now=simulation.seconds)
+                simulation.carry_out(who, slot, "unreachable", address, effects)

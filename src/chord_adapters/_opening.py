@@ -1,0 +1,142 @@
+"""The arguments of ``open_node`` and ``connect``: checked before anything happens, and made into what they mean."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+from chord_adapters._address import HostPort, parse
+from chord_adapters._client import Asker, Client
+from chord_adapters._driver import Driver
+from chord_adapters._runtime import Runtime
+from chord_proto.config import Config
+from chord_proto.connection import Hello
+from chord_proto.peer import Address
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[list[Any]]]
+"""The loop's own ``getaddrinfo`` for TCP."""
+
+
+@attrs.frozen
+class Opening:
+    """How a node is to be opened."""
+
+    listen: HostPort
+    advertise: HostPort | None
+    join: tuple[HostPort, ...]
+    config: Config
+    virtual_nodes: int
+    network: str
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        listen: str,
+        *,
+        join: Sequence[str],
+        config: Config,
+        virtual_nodes: int,
+        network: str,
+        advertise: str | None,
+        seed: int | None,
+    ) -> Opening:
+        """Check the arguments; raises `ValueError` and `TypeError`."""
+        where = parse(listen, what="listen address", port_zero=True)
+        told = None if advertise is None else parse(advertise, what="advertise address", port_zero=True)
+        if (told or where).is_wildcard:
+            raise ValueError(f"{told or where} is no address that others can dial: pass advertise=")
+        if isinstance(join, str):
+            raise TypeError("join is a list of addresses, not one str")
+        check_config(config)
+        check_network(network, config)
+        _check_int("virtual_nodes", virtual_nodes)
+        if not 1 <= virtual_nodes <= config.max_virtual_nodes:
+            raise ValueError(f"virtual_nodes is from 1 to {config.max_virtual_nodes}, not {virtual_nodes}")
+        if seed is not None:
+            _check_int("seed", seed)
+        return cls(
+            listen=where,
+            advertise=told,
+            join=tuple(parse(address, what="address to join") for address in join),
+            config=config,
+            virtual_nodes=virtual_nodes,
+            network=network,
+            seed=secrets.randbits(64) if seed is None else seed,
+        )
+
+    def driver(self, runtime: Runtime, address: HostPort, contacts: tuple[Address, ...]) -> Driver:
+        """Return the driver of the nodes."""
+        return Driver(
+            runtime,
+            str(address),
+            config=self.config,
+            network=self.network,
+            virtual_nodes=self.virtual_nodes,
+            contacts=contacts,
+            seed=self.seed,
+        )
+
+    def address(self, sock: socket.socket) -> HostPort:
+        """Return the address that the node advertises when it listens at ``sock``."""
+        port = sock.getsockname()[1]
+        said = self.advertise or self.listen
+        return said._replace(port=said.port if self.advertise is not None and said.port else port)
+
+    async def contacts(self, sock: socket.socket, resolve: Resolve) -> tuple[Address, ...]:
+        """Return whom to join by, without oneself; raises `ValueError` when that is everybody."""
+        own = [await self._is_own(contact, sock, resolve) for contact in self.join]
+        if own and all(own):
+            raise ValueError(f"{self.join[0]} is the node's own address: there is nobody to join by")
+        return tuple(dict.fromkeys(str(contact) for contact, ours in zip(self.join, own, strict=True) if not ours))
+
+    async def _is_own(self, contact: HostPort, sock: socket.socket, resolve: Resolve) -> bool:
+        if contact == self.address(sock):
+            return True
+        host, port = sock.getsockname()[:2]
+        if contact.port != port:
+            return False
+        if contact.ip is not None:
+            hosts = [contact.host]
+        else:
+            try:
+                hosts = [info[4][0] for info in await resolve(contact.host, contact.port)]
+            except OSError:
+                return False  # Whoever that is, it cannot be reached now.
+        ours = ipaddress.ip_address(host)
+        return any(
+            theirs == ours or (ours.is_unspecified and theirs.is_loopback)
+            for theirs in (ipaddress.ip_address(each) for each in hosts)
+        )
+
+
+def client_of(runtime: Runtime, address: str, *, network: str, config: Config) -> tuple[Asker, Client]:
+    """Check the arguments of ``connect`` and return the client; raises `ValueError` and `TypeError`."""
+    where = parse(address)
+    check_config(config)
+    check_network(network, config)
+    asker = Asker(runtime, str(where), config=config, network=network, seed=secrets.randbits(64))
+    return asker, Client(asker)
+
+
+def check_config(config: Config) -> None:
+    """Raise `TypeError` for what is no `Config`."""
+    if not isinstance(config, Config):
+        raise TypeError(f"config is a Config, not {type(config).__name__}")
+
+
+def check_network(network: str, config: Config) -> None:
+    """Raise `TypeError` or `ValueError` for what cannot be the name of a network."""
+    if not isinstance(network, str):
+        raise TypeError(f"network is a str, not {type(network).__name__}")
+    Hello(network, config.bits)
+
+
+def _check_int(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")

@@ -1,0 +1,346 @@
+"""Nodes and clients on asyncio.
+
+::
+
+    async with open_node("127.0.0.1:7001", join=["127.0.0.1:7000"]) as node:
+        await node.wait_ready()
+        key = await node.store(b"any bytes")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chord_adapters._address import listening_socket, parse, tune
+from chord_adapters._client import Client
+from chord_adapters._driver import Driver
+from chord_adapters._engine import Engine
+from chord_adapters._errors import (
+    Busy,
+    ChordError,
+    Closed,
+    JoinRefused,
+    NoQuorum,
+    NotReady,
+    StorageFailed,
+    Timeout,
+    Unreachable,
+    ValueTooLarge,
+    VersionMismatch,
+)
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
+from chord_adapters._node import Node
+from chord_adapters._opening import Opening, client_of
+from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._runtime import Outcome
+from chord_proto.config import Config
+from chord_proto.peer import Peer
+
+__all__ = [
+    "Busy",
+    "ChordError",
+    "Client",
+    "Closed",
+    "Config",
+    "Entry",
+    "Health",
+    "JoinRefused",
+    "NoQuorum",
+    "Node",
+    "NotReady",
+    "Peer",
+    "PutResult",
+    "StorageFailed",
+    "Timeout",
+    "Unreachable",
+    "ValueTooLarge",
+    "VersionMismatch",
+    "connect",
+    "open_node",
+]
+
+_CONFIG = Config()
+
+
+@asynccontextmanager
+async def open_node(
+    listen: str,
+    *,
+    join: Sequence[str] = (),
+    config: Config = _CONFIG,
+    virtual_nodes: int = 1,
+    network: str = "chord",
+    advertise: str | None = None,
+    seed: int | None = None,
+) -> AsyncIterator[Node]:
+    """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
+
+    Joins the ring of any of the addresses ``join``, for ever if need be, or creates one when there are none; entering
+    returns once it listens.  ``advertise`` is the address that others dial, needed when ``listen`` is a wildcard.
+    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat.
+
+    A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
+    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, and on exit `Closed` when the
+    node died and the body raised nothing.
+    """
+    opening = Opening.of(
+        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+    )
+    runtime = _Runtime()
+    try:
+        driver = await runtime.open(opening)
+        try:
+            yield Node(driver)
+            await driver.depart()
+        except BaseException:
+            driver.say_goodbye()
+            raise
+    finally:
+        await runtime.close()
+    if driver.cause is not None:
+        raise driver.closed()
+
+
+@asynccontextmanager
+async def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> AsyncIterator[Client]:
+    """Ask the node at ``address`` for everything, without being one; it is dialled with the first call.
+
+    Of ``config`` count ``bits``, ``operation_timeout`` and the sizes.  Raises `ValueError` and `TypeError`.
+    """
+    runtime = _Runtime()
+    asker, client = client_of(runtime, address, network=network, config=config)
+    runtime.engine = asker
+    try:
+        yield client
+    finally:
+        asker.end("the client was closed")
+        await runtime.close()
+    if asker.cause is not None:
+        raise asker.closed()
+
+
+class _Waiter:
+    """Lets one task wait for one outcome."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[Outcome] = loop.create_future()
+
+    def resolve(self, outcome: Outcome) -> None:
+        if not self._future.done():
+            self._future.set_result(outcome)
+
+    async def wait(self) -> Outcome:
+        if self._future.done():
+            await asyncio.sleep(0)  # A task with nothing to wait for must not keep the loop to itself.
+        return await self._future
+
+
+class _Wire(asyncio.BufferedProtocol):
+    """One TCP connection; what is queued in one turn of the loop leaves in one write."""
+
+    def __init__(self, runtime: _Runtime, link: Link | None) -> None:
+        self._runtime = runtime
+        self._link = link
+        self._transport: asyncio.Transport | None = None
+        self._scheduled = False
+        self._paused = False
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        tune(transport.get_extra_info("socket").setsockopt)
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._runtime.wires.add(self)
+        if self._link is not None:
+            self._runtime.engine.dialled(self._link, self)
+        else:
+            self._link = self._runtime.engine.accepted(self)
+            if self._link is None:
+                transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._runtime.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._link is not None:
+            self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._link is not None and not self._link.dialled and self._transport is not None:
+            self._transport.pause_reading()  # Who does not read our answers need not ask for more.
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._runtime.lost(self)
+        if self._link is not None:
+            self._runtime.engine.lost(self._link)
+
+    # What the links call
+
+    def wake(self) -> None:
+        if not self._scheduled and not self._paused:
+            self._scheduled = True
+            self._runtime.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if not self._paused:
+            self._write()
+
+    def _write(self) -> None:
+        assert self._transport is not None
+        assert self._link is not None
+        if not self._transport.is_closing() and (data := self._link.take()):
+            self._transport.write(data)
+
+    def pending(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        self._write()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class _Runtime:
+    """What the loop does for one node or client."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.wires: set[_Wire] = set()
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self._server: asyncio.Server | None = None
+        self._dials: dict[Link, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._stopped = False
+        self._all_gone: asyncio.Future[None] | None = None
+
+    async def open(self, opening: Opening) -> Driver:
+        """Listen, and start the nodes."""
+        sock = listening_socket(await self._resolve(opening.listen.host, opening.listen.port))
+        try:
+            contacts = await opening.contacts(sock, self._resolve)
+            self.engine = driver = opening.driver(self, opening.address(sock), contacts)
+            self._server = await self.loop.create_server(
+                lambda: _Wire(self, None), sock=sock, backlog=128, start_serving=False
+            )
+            await self._server.start_serving()
+        except BaseException:
+            self.stop()
+            sock.close()
+            raise
+        driver.start()
+        return driver
+
+    async def _resolve(self, host: str, port: int) -> list[Any]:
+        return await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+
+    async def close(self) -> None:
+        """Wait until everything is closed, a moment also for what is still to be sent."""
+        self.stop()
+        for task in self._tasks:
+            task.cancel()
+        try:
+            if self.wires:
+                self._all_gone = self.loop.create_future()
+                await asyncio.wait([self._all_gone], timeout=FLUSH_TIMEOUT)
+        finally:
+            await self._close_now()
+
+    async def _close_now(self) -> None:
+        """Close what is left; cancelling this does not hinder it, since it only takes a few turns of the loop."""
+        for wire in list(self.wires):
+            wire.abort()
+        cancelled: asyncio.CancelledError | None = None
+        while self.wires or self._tasks:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    def lost(self, wire: _Wire) -> None:
+        """Forget a connection that is closed."""
+        self.wires.discard(wire)
+        if not self.wires and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    # What a node or client calls
+
+    def now(self) -> float:
+        return self.loop.time()
+
+    def waiter(self) -> _Waiter:
+        return _Waiter(self.loop)
+
+    def wake_at(self, when: float) -> None:
+        self._due = when
+        # A timer that is too early is left to find out when it fires: arming is dear, and deadlines mostly move on.
+        if self._timer is None or self._timer.when() > when:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if self._stopped else self.loop.call_at(self._due, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        if self.loop.time() < self._due:
+            self._arm()
+        else:
+            self.engine.woken()
+
+    def dial(self, link: Link, delay: float) -> None:
+        task = self._dials[link] = self.loop.create_task(self._dial(link, delay))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _dial(self, link: Link, delay: float) -> None:
+        try:
+            await asyncio.sleep(delay)
+            where = parse(link.name)
+            async with asyncio.timeout(DIAL_TIMEOUT):
+                await self.loop.create_connection(lambda: _Wire(self, link), where.host, where.port)
+            self._dials.pop(link, None)
+        except (OSError, ValueError):
+            # Taken out first, or hanging up would cancel this very task.
+            self._dials.pop(link, None)
+            if link.wire is None:
+                self.engine.dial_failed(link)
+
+    def hang_up(self, link: Link) -> None:
+        task = self._dials.pop(link, None)
+        if task is not None:
+            task.cancel()
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._server is not None:
+            self._server.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,288 @@
+"""Nodes and clients for blocking code: plain calls, from any thread; the event loop runs on a thread of its own.
+
+::
+
+    with open_node("127.0.0.1:7001", join=["127.0.0.1:7000"]) as node:
+        node.wait_ready()
+        key = node.store(b"any bytes")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+from chord_adapters._client import Client as AsyncClient
+from chord_adapters._errors import (
+    Busy,
+    ChordError,
+    Closed,
+    JoinRefused,
+    NoQuorum,
+    NotReady,
+    StorageFailed,
+    Timeout,
+    Unreachable,
+    ValueTooLarge,
+    VersionMismatch,
+)
+from chord_adapters._node import Node as AsyncNode
+from chord_adapters._node import NodeStats
+from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters.asyncio import connect as connect_async
+from chord_adapters.asyncio import open_node as open_async
+from chord_proto.config import Config
+from chord_proto.operations import Description, Located
+from chord_proto.peer import Address, Peer
+
+__all__ = [
+    "Busy",
+    "ChordError",
+    "Client",
+    "Closed",
+    "Config",
+    "Entry",
+    "Health",
+    "JoinRefused",
+    "NoQuorum",
+    "Node",
+    "NotReady",
+    "Peer",
+    "PutResult",
+    "StorageFailed",
+    "Timeout",
+    "Unreachable",
+    "ValueTooLarge",
+    "VersionMismatch",
+    "connect",
+    "open_node",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A", AsyncNode, AsyncClient)
+
+_CONFIG = Config()
+
+
+@contextmanager
+def open_node(
+    listen: str,
+    *,
+    join: Sequence[str] = (),
+    config: Config = _CONFIG,
+    virtual_nodes: int = 1,
+    network: str = "chord",
+    advertise: str | None = None,
+    seed: int | None = None,
+) -> Iterator[Node]:
+    """Open a node and leave the ring on exit; see `chord_adapters.asyncio.open_node`."""
+    opening = open_async(
+        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+    )
+    with _LoopThread() as thread, thread.entered(opening) as node:
+        yield Node(node, thread)
+
+
+@contextmanager
+def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> Iterator[Client]:
+    """Ask the node at ``address`` for everything; see `chord_adapters.asyncio.connect`."""
+    with _LoopThread() as thread, thread.entered(connect_async(address, network=network, config=config)) as client:
+        yield Client(client, thread)
+
+
+class _LoopThread:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="chord", daemon=True)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            self._loop.call_soon(self._running.set)
+            self._loop.run_forever()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._running.wait()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            loop, self._loop = self._loop, None
+        assert loop is not None
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+
+    @contextmanager
+    def entered(self, manager: AbstractAsyncContextManager[A]) -> Iterator[A]:
+        """Enter and leave an async context manager on the loop."""
+        entered = self.wait_for(manager.__aenter__)
+        try:
+            yield entered
+        except BaseException as error:
+            if not self.wait_for(manager.__aexit__, type(error), error, error.__traceback__):
+                raise
+        else:
+            self.wait_for(manager.__aexit__, None, None, None)
+
+    def wait_for(self, call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Carry out a coroutine function on the loop; interrupting the caller cancels it.  Raises `Closed`."""
+        with self._lock:
+            if self._loop is None:
+                raise Closed("it was closed")
+            future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise Closed("it was closed") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Carry out a function on the loop, or here once there is none."""
+
+        async def run() -> T:
+            return call(*args, **kwargs)
+
+        try:
+            return self.wait_for(run)
+        except Closed:
+            return call(*args, **kwargs)
+
+
+class _Calls(Generic[A]):
+    """The calls that a node and a client have in common; each is that of `chord_adapters.asyncio` of the same name."""
+
+    def __init__(self, asynchronous: A, thread: _LoopThread) -> None:
+        self._asynchronous: A = asynchronous
+        self._thread = thread
+
+    def __repr__(self) -> str:
+        return repr(self._asynchronous)
+
+    @property
+    def address(self) -> Address:
+        """The address of the node."""
+        return self._asynchronous.address
+
+    def put(self, key: str | bytes, value: bytes, *, timeout: float | None = None) -> PutResult:
+        """Write ``value`` under ``key``; when this returns, a majority of the replicas has it."""
+        return self._thread.wait_for(self._asynchronous.put, key, value, timeout=timeout)
+
+    def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
+        """Read what is under ``key``; None when there is nothing."""
+        return self._thread.wait_for(self._asynchronous.get, key, timeout=timeout)
+
+    def delete(self, key: str | bytes, *, timeout: float | None = None) -> PutResult:
+        """Delete what is under ``key``, which need not exist."""
+        return self._thread.wait_for(self._asynchronous.delete, key, timeout=timeout)
+
+    def store(self, data: bytes, *, timeout: float | None = None) -> int:
+        """Store ``data``, of any length, under its content, and return the content key."""
+        return self._thread.wait_for(self._asynchronous.store, data, timeout=timeout)
+
+    def fetch(self, key: int, *, timeout: float | None = None) -> bytes | None:
+        """Fetch what was stored under ``key``, verified against it; None when nobody has it."""
+        return self._thread.wait_for(self._asynchronous.fetch, key, timeout=timeout)
+
+    def locate(self, key: str | bytes | int, *, timeout: float | None = None) -> Peer:
+        """Return the owner of a key; an int is a content key or a place on the circle."""
+        return self._thread.wait_for(self._asynchronous.locate, key, timeout=timeout)
+
+    def replicas(self, key: str | bytes | int, *, timeout: float | None = None) -> tuple[Peer, ...]:
+        """Return the places that hold a key, its owner first."""
+        return self._thread.wait_for(self._asynchronous.replicas, key, timeout=timeout)
+
+    def lookup(self, key: str | bytes | int, *, timeout: float | None = None) -> Located:
+        """Return the owner of a key, its replicas and the way there, hop by hop."""
+        return self._thread.wait_for(self._asynchronous.lookup, key, timeout=timeout)
+
+    def describe(self, *, place: int | None = None, timeout: float | None = None) -> Description:
+        """Return what the node knows of its place, its neighbours and its records."""
+        return self._thread.wait_for(self._asynchronous.describe, place=place, timeout=timeout)
+
+
+class Client(_Calls[AsyncClient]):
+    """The calls of a node without being one; made by `connect`."""
+
+
+class Node(_Calls[AsyncNode]):
+    """A member of a ring, or one on its way there; made by `open_node`."""
+
+    def wait_ready(self, *, timeout: float | None = None) -> None:
+        """Wait until the node is a member and its own range is here; raises `JoinRefused`, `NotReady` or `Closed`."""
+        self._thread.wait_for(self._asynchronous.wait_ready, timeout=timeout)
+
+    def wait_closed(self) -> None:
+        """Wait until the node has left, was aborted, or has died, which raises `Closed` with the cause."""
+        self._thread.wait_for(self._asynchronous.wait_closed)
+
+    def leave(self, *, drain: bool = False) -> None:
+        """Leave the ring; with ``drain`` raises `Timeout` when something could not be handed over."""
+        self._thread.wait_for(self._asynchronous.leave, drain=drain)
+
+    def abort(self) -> None:
+        """Crash: close all sockets at once and tell nobody."""
+        self._thread.run(self._asynchronous.abort)
+
+    @property
+    def id(self) -> int:
+        """The node's place on the circle."""
+        return self._asynchronous.id
+
+    @property
+    def peer(self) -> Peer:
+        """The node's own place and address."""
+        return self._asynchronous.peer
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The places of all its virtual nodes."""
+        return self._asynchronous.peers
+
+    @property
+    def predecessor(self) -> Peer | None:
+        """The predecessor pointer; None for a ring of one."""
+        return self._asynchronous.predecessor
+
+    @property
+    def predecessors(self) -> tuple[Peer, ...]:
+        """The nodes before it, nearest first."""
+        return self._asynchronous.predecessors
+
+    @property
+    def successors(self) -> tuple[Peer, ...]:
+        """The successor list, never holding the node itself."""
+        return self._asynchronous.successors
+
+    @property
+    def is_ready(self) -> bool:
+        """True when `wait_ready` would return at once."""
+        return self._thread.run(lambda: self._asynchronous.is_ready)
+
+    @property
+    def contacts(self) -> dict[Address, str]:
+        """What is known of each address to join by: a word or two for people."""
+        return self._thread.run(lambda: self._asynchronous.contacts)
+
+    def owns(self, key: str | bytes | int) -> bool:
+        """Tell whether a key lies on the range of this node."""
+        return self._thread.run(self._asynchronous.owns, key)
+
+    def health(self) -> Health:
+        """Return how the node is."""
+        return self._thread.run(self._asynchronous.health)
+
+    def stats(self) -> NodeStats:
+        """Return counters since the node began, and sizes now."""
+        return self._thread.run(self._asynchronous.stats)

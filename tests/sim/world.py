@@ -1,0 +1,210 @@
+"""A ring under faults: nodes, an overseer, a ledger, and the two phases, faults and then quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chord_adapters.memory import Handle, Network
+from chord_proto.config import Config
+from chord_proto.identifiers import content_key
+from chord_proto.invariants import MEMBERS, why_not_ideal
+from chord_proto.messages import Space
+from chord_proto.node import Node
+from chord_proto.operations import Fetch, Get, Left, Operation
+from chord_proto.peer import Address, Peer
+from chord_proto.phase import Phase
+from tests.sim.ledger import Ledger, Name, replicas_of
+from tests.sim.overseer import Overseer
+
+LIGHTHOUSE = "n0"
+"""The address that everybody joins by, besides others: as long as it comes back, no part of the ring stays lost."""
+SETTLED_WITHIN = 240.0
+"""Virtual seconds in which a ring is ideal again: probes come at most 30 s apart, and a merge takes rounds of them."""
+
+
+class World:
+    """One run.  Faults are methods; `settle` ends them, waits, and checks what must hold then."""
+
+    def __init__(self, seed: int, config: Config, *, size: int, virtual_nodes: int = 1, **network: object) -> None:
+        self.config = config
+        self.virtual_nodes = virtual_nodes
+        self.overseer = Overseer(config)
+        self.net = Network(seed, config=config, watch=self.overseer, **network)  # type: ignore[arg-type]
+        self.overseer.network = self.net
+        self.ledger = Ledger(config, self.holders)
+        self.leaves: dict[Address, tuple[Handle, ...]] = {}
+        self.spawned = 0
+        for _ in range(size):
+            self.join([LIGHTHOUSE] if self.spawned else [])
+            self.net.run_for(0.05)
+        self.wait_ideal(within=60.0)
+
+    # Looking
+
+    @property
+    def up(self) -> tuple[Address, ...]:
+        """Addresses that are up and not about to leave."""
+        return tuple(address for address in self.net.addresses if address not in self.leaves)
+
+    def members(self) -> list[Peer]:
+        """Every member."""
+        return [node.me for node in self.net.nodes if node.phase in MEMBERS]
+
+    def holders(self, name: Name) -> dict[str, str]:
+        """Return who holds a name durably, address by address, and in which version."""
+        held: dict[str, str] = {}
+        for node in self.net.nodes:
+            kept = self.net.disk(node.me.address, node.me.index).get(name)
+            if kept is not None:
+                held[node.me.address] = max(kept.version, held.get(node.me.address, ""))
+        return held
+
+    def why_not_ideal(self) -> str | None:
+        """Say what keeps the ring from being ideal."""
+        return why_not_ideal([node.view() for node in self.net.nodes], self.config)
+
+    def wait_ideal(self, *, within: float = SETTLED_WITHIN) -> float:
+        """Wait until the ring is ideal and everybody is a member."""
+
+        def ideal() -> bool:
+            return all(node.phase in MEMBERS for node in self.net.nodes) and self.why_not_ideal() is None
+
+        took = self.net.run_until(ideal, within=within, every=0.1, explain=self.why_not_ideal)
+        self.overseer.look_for_assumptions()
+        return took
+
+    # Nodes come and go
+
+    def join(self, via: Iterable[Address]) -> Address:
+        """Start the next new node."""
+        address = f"n{self.spawned}"
+        while address != LIGHTHOUSE and self._collides(address):
+            self.spawned += 1
+            address = f"n{self.spawned}"
+        self.spawned += 1
+        self._coming(address)
+        self.net.spawn(address, join=tuple(dict.fromkeys(via)), virtual_nodes=self.virtual_nodes)
+        return address
+
+    def _places(self, address: Address) -> list[Peer]:
+        return [Peer.at(address, index, bits=self.config.bits) for index in range(self.virtual_nodes)]
+
+    def _collides(self, address: Address) -> bool:
+        taken = {peer.id for peer in self.overseer.existed}
+        return any(peer.id in taken for peer in self._places(address))
+
+    def _coming(self, address: Address) -> None:
+        for peer in self._places(address):
+            self.overseer.coming(peer)
+
+    def crash(self, address: Address, *, silent: bool) -> None:
+        """Kill a process."""
+        self.collect()
+        self.ledger.failing(address, self.members())
+        self.overseer.going(address, crash=True)
+        self.leaves.pop(address, None)
+        self.net.crash(address, silent=silent)
+
+    def restart(self, address: Address, *, disk: bool, via: Iterable[Address]) -> None:
+        """Start a process again."""
+        others = [other for other in dict.fromkeys(via) if other != address]
+        self._coming(address)
+        self.net.restart(address, disk=disk, join=others)
+
+    def relight(self) -> None:
+        """Make the lighthouse a member's or a ring of its own, if it is down or waits for somebody who never comes."""
+        if LIGHTHOUSE in self.net.addresses and self.node(LIGHTHOUSE).phase is Phase.JOINING and not self.members():
+            self.crash(LIGHTHOUSE, silent=False)
+        if LIGHTHOUSE in self.net.down:
+            self.restart(LIGHTHOUSE, disk=True, via=[peer.address for peer in self.members()])
+
+    def leave(self, address: Address) -> None:
+        """Let a process leave gracefully."""
+        self.overseer.going(address, crash=False)
+        self.leaves[address] = self.net.leave(address)
+
+    def collect(self) -> None:
+        """Take note of what has ended."""
+        for address, handles in tuple(self.leaves.items()):
+            if all(handle.done for handle in handles):
+                del self.leaves[address]
+                handed_over = all(isinstance(h.result, Left) and h.result.handed_over for h in handles)
+                if handed_over:
+                    self.ledger.left(address, self.members())
+                else:
+                    self.ledger.failing(address, self.members())
+        self.ledger.collect()
+        self.overseer.look_for_assumptions()
+
+    # Operations
+
+    def perform(self, address: Address, operation: Operation) -> Handle:
+        """Start an operation of a client at a node."""
+        handle = self.net.perform(address, operation)
+        self.ledger.started(handle)
+        return handle
+
+    def node(self, address: Address) -> Node:
+        """Return the first node at an address."""
+        return self.net.node(address)
+
+    # Quiet
+
+    def settle(self) -> None:
+        """End all faults, wait until the ring is ideal and its records are where they belong, and judge."""
+        net = self.net
+        net.heal()
+        net.set_links(loss=0.0, duplicate=0.0, reorder=0.0)
+        for address in net.addresses:
+            net.resume(address)
+        net.run_until(lambda: not self._pending_leaves(), within=60.0, every=0.1)
+        self.relight()
+        self.wait_ideal()
+        net.run_for(1.0)
+        net.run_until(lambda: all(handle.done for handle in self.ledger.open), within=30.0, every=0.1)
+        self.collect()
+        net.run_until(self._all_ready, within=60.0, every=0.1, explain=self._who_is_not_ready)
+        self.overseer.check_ring({"A", "Q"})
+        self._read_all()
+        net.run_until(self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
+        self.overseer.check_ring({"A", "Q"})
+        assert [] == self.ledger.problems, "\n".join([*self.ledger.problems, net.describe()])
+
+    def _pending_leaves(self) -> list[Address]:
+        self.collect()
+        return list(self.leaves)
+
+    def _all_ready(self) -> bool:
+        return all(node.ready for node in self.net.nodes)
+
+    def _who_is_not_ready(self) -> object:
+        return [(node.me.address, node.view().pending_arcs) for node in self.net.nodes if not node.ready]
+
+    def _read_all(self) -> None:
+        for turn, name in enumerate(self.ledger.entries if self.net.addresses else ()):
+            space, key = name
+            address = self.net.addresses[turn % len(self.net.addresses)]
+            operation = Get(key) if space == Space.RECORD else Fetch(int.from_bytes(key))
+            self.ledger.judge(name, self.net.do(address, operation))
+
+    def _out_of_place(self) -> list[tuple[Name, list[str], list[str]]]:
+        members = sorted(self.members(), key=lambda peer: peer.id)
+        wrong = []
+        for name in self.ledger.entries:
+            held = self.holders(name)
+            wanted = replicas_of(name, members, self.config)
+            newest = max(held.values(), default="")
+            if held and (sorted(held) != sorted(wanted) or set(held.values()) != {newest}):
+                wrong.append((name, sorted(held), sorted(wanted)))
+        return wrong
+
+    def _records_in_place(self) -> bool:
+        return not self._out_of_place()
+
+    def _what_is_out_of_place(self) -> object:
+        return self._out_of_place()
+
+
+def block_key(data: bytes) -> int:
+    """Return the content key of a block."""
+    return content_key(data)
