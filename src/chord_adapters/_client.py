@@ -14,7 +14,7 @@ from chord_adapters._errors import (
     Unreachable,
     ValueTooLarge,
 )
-from chord_adapters._links import Link
+from chord_adapters._links import Loss
 from chord_adapters._operations import Operations, succeeded
 from chord_adapters._runtime import Runtime
 from chord_adapters._turns import Ticket
@@ -101,17 +101,14 @@ class Asker(Engine):
         else:
             self._ask_later(ticket, NotReady("the node that was asked is not a member of a ring"))
 
-    def _unreachable(self, link: Link) -> None:
-        """Ask again later what may be asked twice or was not sent; the connection is gone."""
+    def _unreachable(self, loss: Loss) -> None:
+        """Ask again later what was not sent or may be asked twice; the connection is gone."""
         lost = list(self._asked.values())
         self._asked.clear()
-        refused = link.connection.refused
         for ticket in lost:
-            # Nothing is sent before the other side has said its hello.
-            sent = link.connection.established
-            if refused is not None:
-                self._end(ticket, JoinRefused(refused))
-            elif sent and ticket.is_write:
+            if loss.refused is not None:
+                self._end(ticket, JoinRefused(loss.refused))
+            elif loss.sent and ticket.is_write:
                 self._end(ticket, Unreachable(f"{self.address} went away before it answered", outcome_unknown=True))
             else:
                 self._ask_later(ticket, Unreachable(f"{self.address} cannot be reached"))

@@ -12,13 +12,13 @@ import attrs
 
 from chord_adapters._engine import Engine
 from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
-from chord_adapters._links import Link, Standing
+from chord_adapters._links import Loss, Standing
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket
 from chord_proto.config import Config
 from chord_proto.connection import Hello
 from chord_proto.effects import Effect, Finished, Misbehaved, OpId, Send, Write, WriteId
-from chord_proto.messages import Message
+from chord_proto.messages import Message, Reason, Refused, Request
 from chord_proto.node import Node
 from chord_proto.operations import Left, Result
 from chord_proto.peer import Address, Peer
@@ -186,13 +186,22 @@ class Driver(Engine):
         node = self.nodes[0] if message.target is None else self._by_id.get(message.target)
         if node is None:
             self.counters.misaddressed += 1
+        elif self._is_leaving and node.phase is Phase.STOPPED:
+            self._speak_for(node, message, sender)
         else:
             self._carry_out(node, node.receive(message, sender=sender, now=self._enter()))
 
-    def _unreachable(self, link: Link) -> None:
+    def _speak_for(self, node: Node, message: Message, sender: Address) -> None:
+        """Say that a node which has left is no member, while others of this address still need to know at once."""
+        if isinstance(message, Request):
+            asker = None if message.source is None else message.source.id
+            header = node.me, node.incarnation, asker, message.incarnation, message.request
+            self._send(sender, Refused(*header, Reason.NOT_MEMBER))
+
+    def _unreachable(self, loss: Loss) -> None:
         now = self._enter()
         for node in self.nodes:
-            self._carry_out(node, node.unreachable(link.name, now=now))
+            self._carry_out(node, node.unreachable(loss.address, now=now))
 
     def _tick(self, now: float) -> None:
         self._enter()

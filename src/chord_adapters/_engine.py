@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from chord_adapters._errors import Closed
-from chord_adapters._links import Link, Links, Wire, max_frame_of
+from chord_adapters._links import Link, Links, Loss, Wire, max_frame_of
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket, Turns
 from chord_proto.config import Config
@@ -147,9 +147,9 @@ class Engine(ABC):
 
     async def wait_over(self) -> None:
         """Wait until it is over, for whatever reason."""
-        if self.is_over:
-            return
         waiter = self.runtime.waiter()
+        if self.is_over:
+            waiter.resolve(None)
         self._until_over[waiter] = None
         try:
             await waiter.wait()
@@ -180,7 +180,7 @@ class Engine(ABC):
         """Take a message."""
 
     @abstractmethod
-    def _unreachable(self, link: Link) -> None:
+    def _unreachable(self, loss: Loss) -> None:
         """Learn that a dial failed or a connection that we dialled broke."""
 
     @abstractmethod
@@ -238,7 +238,9 @@ class Engine(ABC):
         while (late := self.turns.pop_late(now)) is not None:
             late.waiter.resolve(self._late(late))
         for _ in range(STEPS_PER_TURN):
-            if (ticket := self.turns.next()) is not None:
+            if self.links.turned_down:
+                self._unreachable(self.links.turned_down.popitem()[1])
+            elif (ticket := self.turns.next()) is not None:
                 self._begin(ticket)
             elif not self._step():
                 break

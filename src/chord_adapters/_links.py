@@ -118,6 +118,17 @@ class Link:
         return self.connection.queued_bytes + (self.wire.pending() if self.wire is not None else 0)
 
 
+@attrs.frozen
+class Loss:
+    """A dial that failed, or a connection that we dialled and that broke."""
+
+    address: Address
+    refused: str | None
+    """Why the other side refused us, if it did."""
+    sent: bool
+    """What was queued may have arrived."""
+
+
 @attrs.define(eq=False)
 class LinkCounters:
     """What happened to connections, in numbers since the beginning."""
@@ -156,8 +167,8 @@ class Dialler(Protocol):
 class Links:
     """All connections of one node or client.
 
-    ``receive`` is told each message with the name it came by, ``unreachable`` each link whose dial failed or that
-    broke.  ``patient``: send nothing before the other side has said its hello, so that what was not sent is known.
+    ``receive`` is told each message with the name it came by, ``unreachable`` each dial that failed and each
+    connection that broke.  ``patient``: send nothing before the other side has said its hello, so that what was not sent is known.
     """
 
     def __init__(
@@ -168,13 +179,15 @@ class Links:
         max_frame: int,
         *,
         receive: Callable[[Message, Address], None],
-        unreachable: Callable[[Link], None],
+        unreachable: Callable[[Loss], None],
         patient: bool = False,
     ) -> None:
         self.outbound: dict[Address, Link] = {}
         self.inbound: dict[Address, Link] = {}
         self.contacts: dict[Address, Contact] = {}
         self.counters = LinkCounters()
+        self.turned_down: dict[Address, Loss] = {}
+        """What was sent to those who refused us lately; to be told as `Loss` once this turn's effects are done."""
         self.deadline: float | None = None
         """When `check` is due."""
         self._dialler = dialler
@@ -209,6 +222,11 @@ class Links:
                 self.counters.dropped += 1  # The asker has gone away.
                 return
         elif link is None:
+            contact = self.contacts.get(to)
+            if contact is not None and contact.standing is Standing.REFUSED and now < contact.retry_at:
+                self.counters.dropped += 1
+                self.turned_down[to] = Loss(to, contact.reason, sent=False)
+                return
             link = self.dial(to, now)
         link.used = now
         if link.wire is None or (self._patient and not link.connection.established):
@@ -360,7 +378,8 @@ class Links:
             contact.standing = standing
             backoff = min(FIRST_BACKOFF * 2 ** min(contact.failures - 1, 10), LONGEST_BACKOFF)
             contact.retry_at = now + (REFUSED_BACKOFF if standing is Standing.REFUSED else backoff)
-        self._unreachable(link)
+        # Nothing that was sent is looked at before the hellos are exchanged.
+        self._unreachable(Loss(link.name, link.connection.refused, sent=established))
 
     def _close(self, link: Link, *, politely: bool = False) -> None:
         """End a connection of which nothing is expected any more."""

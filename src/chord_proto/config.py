@@ -68,7 +68,7 @@ class Config:
     late_tolerance: float = _seconds(1.0)
     """A tick this much later than the deadline means that the machine slept: outstanding requests get a
     fresh timeout."""
-    suspect_ttl: float = _seconds(15.0)
+    suspect_ttl: float = _seconds(5.0)
     """How long a suspected peer is left out of lookups unless it is heard from."""
 
     # Operations.

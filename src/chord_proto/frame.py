@@ -125,7 +125,7 @@ class Frame:
         """Hand on what lower layers have queued for upper ones, until nothing is left."""
         ctx, ring = self.ctx, self.ring
         for _ in range(_MAX_INNER_STEPS):
-            if ring.changes or ring.entered:
+            if ring.changes or ring.entered or ring.skipped:
                 self._notice_ring()
             if ctx.outcomes:
                 purpose, peer, outcome = ctx.outcomes.pop(0)
@@ -146,6 +146,9 @@ class Frame:
         changes, ring.changes = ring.changes, []
         for change in changes:
             ranges.on_predecessor_changed(*change)
+        if ring.skipped:
+            ring.skipped = False
+            ranges.doubt()
         if ring.entered:
             ring.entered = False
             if ring.ctx.routing.predecessor is not None:

@@ -84,6 +84,7 @@ class Membership:
         """Ask one contact for the place where this node belongs."""
         if self.ring.phase is not Phase.JOINING:
             return
+        self.ctx.forget_old_suspicions()
         contact = self.contacts[self.turn % len(self.contacts)]
         self.turn += 1
         self.lookups.start(self.ctx.me.id, ForJoin(), contacts=(contact,))

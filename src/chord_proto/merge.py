@@ -41,13 +41,17 @@ class Merge:
         place = (ctx.me.id + 1) % (1 << ctx.config.bits)
         seeds, lost = self.membership.contacts, ctx.routing.lost
         self.seed_turn += 1
+        # Somebody of another ring may be known well, ask and be asked; lookups then pass from ring to ring and find nothing.
+        unnoticed = ctx.routing.first_known_after()
+        if unnoticed is not None:
+            self.ring.propose_successor(unnoticed)
         if lost and (not seeds or self.seed_turn % 2):
             peer = lost.pop(next(iter(lost)))
             lost[peer.id] = peer  # To the end of the queue; hearing from it takes it out.
             self.lookups.start(place, ForMerge(), through=(peer,))
         elif seeds:
             seed = seeds[(self.seed_turn // 2) % len(seeds)]
-            if seed != ctx.me.address:
+            if seed != ctx.me.address or ctx.me.index:
                 self.lookups.start(place, ForMerge(), contacts=(seed,))
 
     def on_found(self, purpose: ForMerge, peer: Peer | None, found: Outcome | None) -> None:

@@ -108,6 +108,12 @@ class Ranges:
         start = routing.me.id if routing.predecessor is None else routing.predecessor.id
         return not any(arcs_meet(arc.start, arc.end, start, routing.me.id) for arc in self.pending.values())
 
+    def entrusted(self) -> list[tuple[int, int]]:
+        """Return the arcs of which nobody else has the records for certain: the own one, and what waits for a grant."""
+        routing = self.ctx.routing
+        start = routing.me.id if routing.predecessor is None else routing.predecessor.id
+        return [(start, routing.me.id), *((a.start, a.end) for a in self.relinquished if a.granted is None)]
+
     # The predecessor pointer moved
 
     def on_joined(self, predecessor: Peer) -> None:
@@ -127,6 +133,17 @@ class Ranges:
             self._lose(old.id, new.id)
         else:
             self._gain(new.id, old.id, alone=False)
+
+    def doubt(self) -> None:
+        """The successor does not take this node for its predecessor: it may have decided for this node's range.
+
+        So it is after a pause or a partition in which this node was taken for dead.  The range is not served
+        until whoever decided meanwhile has granted it back.
+        """
+        routing = self.ctx.routing
+        start = routing.me.id if routing.predecessor is None else routing.predecessor.id
+        if not any(arc.by_grant and within(arc.start, routing.me.id, arc.end) for arc in self.pending.values()):
+            self._await(start, routing.me.id, by_grant=True)
 
     def _lose(self, start: int, end: int) -> None:
         self.ctx.emit(RangeLost(start, end))
@@ -262,7 +279,8 @@ class Ranges:
             ctx.refuse(asker, Reason.INVALID)
             return
         own = ctx.me.id if routing.predecessor is None else routing.predecessor.id
-        if arcs_meet(start, end, own, ctx.me.id) or self.pending:
+        unfinished = any(arcs_meet(start, end, arc.start, arc.end) for arc in self.pending.values())
+        if unfinished or arcs_meet(start, end, own, ctx.me.id):
             ctx.refuse(asker, Reason.NOT_READY)
         elif not self._is_covered(start, end, source.id):
             ahead = [peer for peer in routing.successors if not routing.is_suspect(peer)]

@@ -58,6 +58,8 @@ class Repair:
     __slots__ = (
         "clean",
         "ctx",
+        "handed",
+        "heir",
         "lookups",
         "membership",
         "noticed",
@@ -97,6 +99,9 @@ class Repair:
         self.clean: tuple[int, tuple[Peer, ...], Peer | None] | None = None
         """What the last complete round was about: if it still holds, every replica has everything."""
         self.noticed: tuple[object, ...] = ()
+        self.heir: Peer | None = None
+        self.handed = 0
+        """How many arcs the heir has been given."""
         self.refused: dict[int, None] = {}
         """Successors that would not take this leaver's range."""
 
@@ -235,23 +240,27 @@ class Repair:
     # Leaving
 
     def hand_over(self) -> None:
-        """Give one's range to the first successor that takes it, then say farewell."""
+        """Give what is entrusted to this node to the first successor that takes it, then say farewell."""
         routing, ctx = self.ctx.routing, self.ctx
-        if not self.writes.is_settled(self._start(), ctx.me.id):
+        heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in self.refused), None)
+        if heir != self.heir:
+            self.heir, self.handed = heir, 0
+        arcs = self.ranges.entrusted()[self.handed :]
+        if not all(self.writes.is_settled(start, end) for start, end in arcs):
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
-            return
-        heirs = [p for p in routing.successors if not routing.is_suspect(p) and p.id not in self.refused]
-        if not heirs:
+        elif heir is None:
             self.membership.say_farewell(granted_to=None)
-            return
-        self.syncs.start(heirs[0], self._start(), self.ctx.me.id, ForLeave(), pull=False, push=True)
+        elif not arcs:
+            self.membership.say_farewell(granted_to=heir if self.ranges.is_ready else None)
+        else:
+            self.syncs.start(heir, *arcs[0], ForLeave(), pull=False, push=True)
 
     def on_handed_over(self, purpose: ForLeave, peer: Peer | None, ended: SyncEnded) -> None:
         """The heir has everything, or the next one is tried."""
         if self.ring.phase is not Phase.LEAVING or peer is None:
             return
-        if not ended.ok:
-            self.refused[peer.id] = None
-            self.hand_over()
+        if ended.ok:
+            self.handed += 1
         else:
-            self.membership.say_farewell(granted_to=peer if self.ranges.is_ready else None)
+            self.refused[peer.id] = None
+        self.hand_over()

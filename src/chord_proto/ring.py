@@ -95,6 +95,8 @@ class Ring(RingState):
         elif isinstance(answer, Neighbours):
             self._adopt(successor, answer)
             between_us = answer.predecessor
+            if between_us is None or between(between_us.id, self.ctx.me.id, successor.id):
+                self.skipped = True
             if (
                 between_us is not None
                 and between(self.ctx.me.id, between_us.id, successor.id)

@@ -77,7 +77,7 @@ def has_failed(answer: Answer | None) -> bool:
 class RingState:
     """Pointers, step and slot; the rules over them are in `chord_proto.ring`."""
 
-    __slots__ = ("changes", "ctx", "dialling", "entered", "phase", "slot", "stabilised", "step", "width")
+    __slots__ = ("changes", "ctx", "dialling", "entered", "phase", "skipped", "slot", "stabilised", "step", "width")
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
@@ -91,6 +91,8 @@ class RingState:
         """Set in the step in which the node becomes a member; reset by who takes note."""
         self.changes: list[tuple[Peer | None, Peer | None]] = []
         """Moves of the predecessor pointer (from, to) of which the records have not yet been told."""
+        self.skipped = False
+        """Set when the successor turns out to take an earlier node for its predecessor; reset by who takes note."""
         self.width = 1
         """The largest number of distinct addresses that the ring is known to have had, up to R."""
 
@@ -129,12 +131,16 @@ class RingState:
         ctx.emit(SuccessorsChanged(successors))
         if old[:1] != successors[:1]:
             self.stabilize_soon()
+        else:  # While lists still change, ask more often: news travels one node a round.
+            ctx.timers.arm_earlier(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval / 4))
 
     def set_predecessor(self, peer: Peer | None) -> None:
         """Replace the predecessor."""
         ctx, routing = self.ctx, self.ctx.routing
         old = routing.predecessor
         routing.predecessor = peer
+        if peer is None and not routing.successors:
+            routing.came_round = True  # A ring of one.
         self.set_predecessors(peer, routing.predecessors)
         if peer is not None:
             routing.entry(peer, ctx.now)

@@ -179,6 +179,18 @@ class Routing:
                     break
         return found
 
+    def first_known_after(self) -> Peer | None:
+        """Return the first known living peer between this node and its successor; None if the successor is the first."""
+        end = self.successors[0].id if self.successors else self.me.id
+        position, total = bisect_left(self.ids, self.me.id), len(self.ids)
+        for step in range(total):
+            candidate = self.ids[(position + step) % total]
+            if not between(self.me.id, candidate, end):
+                return None
+            if candidate not in self.suspects:
+                return self.known[candidate].peer
+        return None
+
     def likely_owner(self, place: int) -> Peer | None:
         """Return the known peer whose last told range holds ``place``, this node included; None if there is none."""
         if self.predecessor is not None and self.owns(place):

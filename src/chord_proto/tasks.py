@@ -229,8 +229,8 @@ class Tasks:
             self._finish(task, Located(found.successors[0], replicas, found.path))
         elif isinstance(task.operation, Get | Fetch) and self.ctx.routing.is_suspect(found.successors[0]):
             # The ring has not yet noticed that the owner died: plain reads go on at its replicas (section 7).
-            task.rest = list(first_distinct(found.successors, self.ctx.config.replicas)[1:])
-            self._next_holder(task, answered=True)
+            task.rest = list(first_distinct(found.successors, self.ctx.config.replicas))
+            self._next_holder(task, answered=False)
         else:
             self._ask(task, found.successors[0], through=False)
 
@@ -293,19 +293,17 @@ class Tasks:
     def _next_holder(self, task: Task, *, answered: bool) -> None:
         """Ask the next place that should hold it; nobody has it only if all of them said so."""
         task.all_answered = task.all_answered and answered
-        while task.rest:
-            peer = task.rest.pop(0)
-            if not self.ctx.routing.is_suspect(peer):
-                self._ask(task, peer, through=True)
-                return
-        if task.all_answered:
+        if task.rest:
+            task.rest.sort(key=self.ctx.routing.is_suspect)  # Suspicion may be old: those come last, but they come.
+            self._ask(task, task.rest.pop(0), through=True)
+        elif task.all_answered:
             self._finish(task, Fetched(None, None))
         else:
             self._pause(task)
 
     def _redirect(self, task: Task, answer: Elsewhere) -> None:
         task.redirects += 1
-        peers = [peer for peer in answer.peers if not self.ctx.routing.is_suspect(peer)]
+        peers = sorted(answer.peers, key=self.ctx.routing.is_suspect)
         if task.redirects > _MAX_REDIRECTS or not peers:
             self._pause(task)
         elif answer.through and isinstance(task.operation, Get | Fetch):

@@ -67,9 +67,7 @@ def is_ideal(nodes: Iterable[Node]) -> bool:
     """Tell whether every node's pointers name the next places of exactly these nodes."""
     peers = sorted((peer for node in nodes for peer in node.peers), key=lambda peer: peer.id)
     for node in nodes:
-        order = sorted(
-            (peer for peer in peers if peer.id != node.id), key=lambda peer: distance(node.id, peer.id, 160)
-        )
+        order = sorted((peer for peer in peers if peer.id != node.id), key=lambda peer: distance(node.id, peer.id, 160))
         if node.successors[: len(order)] != tuple(order[: len(node.successors)]):
             return False
         if order and (not node.successors or node.predecessor != order[-1]):

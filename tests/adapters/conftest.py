@@ -14,6 +14,9 @@ import pytest
 from tests.adapters.backends import SOCKETS, Backend, until
 
 
+collect_ignore = [] if any(backend.name == "trio" for backend in SOCKETS) else ["test_serve_node.py"]
+
+
 @pytest.fixture(params=SOCKETS, ids=str)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """The implementation under test."""

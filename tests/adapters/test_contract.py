@@ -156,6 +156,10 @@ async def test_virtual_nodes_share_an_address(backend: Backend) -> None:
         assert await nodes[2].fetch(key) == data
         description = await nodes[0].describe(place=nodes[0].peers[2].id)
         assert description.me == nodes[0].peers[2]
+        began = anyio.current_time()
+        await nodes[2].leave(drain=True)
+        assert anyio.current_time() - began < 1.0
+        assert await nodes[0].fetch(key) == data
 
 
 async def test_many_calls_at_once(backend: Backend) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-CHORD = [sys.executable, "-W", "error", "-X", "dev", "-m", "chord_adapters"]
-"""The command, with everything on that Python has against carelessness."""
+CHORD = [sys.executable, "-W", "error", "-m", "chord_adapters"]
+"""The command; a forgotten socket or coroutine is an error that shows on standard error."""
 PATIENCE = 60.0
 """Seconds after which a test gives up on what must happen; far more than it takes."""
 

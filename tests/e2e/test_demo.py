@@ -25,7 +25,7 @@ def test_the_sample_survives(backend: str) -> None:
     assert not {member["address"] for member in done["ring"]["members"]} & set(done["killed"])
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_000])
+@pytest.mark.parametrize("size", [0, 3_000_000])
 def test_a_file_survives(size: int, tmp_path: Path) -> None:
     """Any file will do, an empty one too."""
     done = document("demo", str(write_random(tmp_path / "file", size)))

@@ -90,62 +90,11 @@ def test_too_large(tmp_path: Path, address: str) -> None:
     assert 3 == chord("get", "large", "--node", address).returncode
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["nonsense"],
-        ["get"],
-        ["get", "key", "superfluous"],
-        ["get", "key", "--nonsense"],
-        ["put", "key"],
-        ["put", "key", "value", "--file", __file__],
-        ["put", "key", "value", "--ttl", "5"],
-        ["put", "key", "value", "-w", "all"],
-        ["fetch", "not hexadecimal"],
-        ["fetch", KEY[1:]],
-        ["fetch", KEY],  # with --json, --out must say where to
-        ["locate"],
-        ["locate", "key", "--id", KEY],
-        ["locate", "--id", "xyz"],
-        ["status", "--node", "127.0.0.1"],
-        ["status", "--node", "127.0.0.1:port"],
-        ["status", "--node", "127.0.0.1:65536"],
-        ["status", "--node", "127.0.0.1:0"],
-        ["status", "--node", "300.0.0.1:4600"],
-        ["status", "--node", "two words:4600"],
-        ["status", "--node", "::1"],
-        ["status", "--node", ""],
-        ["status", "--timeout", "0"],
-        ["status", "--timeout", "-1"],
-        ["status", "--timeout", "nan"],
-        ["status", "--timeout", "soon"],
-        ["node", "--listen", "127.0.0.1"],
-        ["node", "--listen", "nonsense:nonsense"],
-        ["node", "--listen", "0.0.0.0:0"],  # a wildcard needs --advertise
-        ["node", "--listen", "127.0.0.1:0", "--join", "127.0.0.1"],
-        ["node", "--listen", "127.0.0.1:4699", "--join", "127.0.0.1:4699"],
-        ["node", "--listen", "127.0.0.1:0", "--virtual-nodes", "0"],
-        ["node", "--listen", "127.0.0.1:0", "--backend", "twisted"],
-        ["node", "--data", "folder"],
-        ["demo", "--nodes", "0"],
-        ["demo", "--nodes", "-1"],
-        ["demo", "--kill", "-1"],
-        ["demo", "--nodes", "3", "--kill", "3"],
-        ["demo", "--nodes", "3", "--kill", "2"],
-        ["demo", "--nodes", "1000"],
-    ],
-    ids=" ".join,
-)
-def test_wrong_usage(arguments: list[str]) -> None:
-    """Wrong usage ends with 2 before anything is asked, in words without --json and as a document with it."""
-    done = chord(*arguments, "--json")
-    assert 2 == done.returncode, done.stderr
-    assert parsed(done.stdout)["error"]["message"]
-    if arguments != ["fetch", KEY]:
-        done = chord(*arguments)
-        assert (2, b"") == (done.returncode, done.stdout)
-        assert done.stderr.startswith(b"chord: ")
-        assert b"Traceback" not in done.stderr
+def test_wrong_usage() -> None:
+    """Wrong usage ends with 2; what all counts as that is in the tests of the adapters."""
+    done = chord("put", "key", "value", "--ttl", "5")
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert b"chord: Unknown option: --ttl.\n" == done.stderr
 
 
 def test_a_demo_of_a_file_that_is_not_there() -> None:

@@ -84,22 +84,19 @@ class RingMachine(RuleBasedStateMachine):
     @precondition(has_up)
     @rule(who=INDEX, seconds=st.sampled_from([0.3, 2.0, 20.0]))
     def pause(self, who: int, seconds: float) -> None:
-        self.ring.overseer.assume_nothing("paused")
-        self.ring.net.pause(self.pick(who), seconds)
+        self.ring.pause(self.pick(who), seconds)
 
     @precondition(has_up)
     @rule(side=st.integers(1, 2**MOST_UP - 2), oneway=st.booleans())
     def partition(self, side: int, oneway: bool) -> None:
-        self.ring.overseer.assume_nothing("partition")
         up = self.ring.net.addresses
         groups = [[a for i, a in enumerate(up) if side >> i & 1 == bit] for bit in (0, 1)]
-        self.ring.net.partition(*groups, oneway=oneway)
+        self.ring.partition(*groups, oneway=oneway)
 
     @precondition(has_up)
     @rule(a=INDEX, b=INDEX, oneway=st.booleans())
     def cut(self, a: int, b: int, oneway: bool) -> None:
-        self.ring.overseer.assume_nothing("cut")
-        self.ring.net.cut(self.pick(a), self.pick(b), oneway=oneway)
+        self.ring.cut(self.pick(a), self.pick(b), oneway=oneway)
 
     @precondition(has_up)
     @rule()

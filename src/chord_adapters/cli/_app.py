@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
 from chord_adapters.cli._outcome import EXPECTED, WRITES, Status, UsageError, failure, innermost
 from chord_adapters.cli._output import print_json, say
 
+
+def _version() -> str:
+    from importlib.metadata import version  # which loads a good deal, for nothing else
+
+    return version("chord-dht")
+
+
 app = App(
     name="chord",
     help="A Chord ring: run nodes of it, store and read through them, look at it.",
-    version=version("chord-dht"),
+    version=_version,
     help_format="plaintext",
     print_error=False,
     exit_on_error=False,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 # By name, so that a command loads its own module only.
 _COMMANDS = {

@@ -58,12 +58,12 @@ def get(
     entry = ask(asking, lambda client: client.get(name, timeout=asking.patience))
     if entry is None:
         raise NotFound(f"no record {key!r}")
-    if asking.json:
-        value = b64encode(entry.value).decode()
-        print_json({"key": key, "value": value, "version": entry.version, "expires_at": entry.expires_at})
     if not asking.json or out != STANDARD:
         with written(out) as sink:
             sink.write(entry.value)
+    if asking.json:
+        value = b64encode(entry.value).decode()
+        print_json({"key": key, "value": value, "version": entry.version, "expires_at": entry.expires_at})
     return Status.FINE
 
 

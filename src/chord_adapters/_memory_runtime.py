@@ -1,0 +1,265 @@
+"""The event loop of a node or client in virtual time: timers, and connections that carry bytes over the simulated links.
+
+What the asyncio and trio adapters do with sockets this does in the event queue of a `Simulation`: the driver above
+is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import anyio.lowlevel
+
+from chord_adapters._engine import Engine
+from chord_adapters._links import DIAL_TIMEOUT, Link
+from chord_adapters._memory_links import MICROS, Micros, micros
+from chord_adapters._memory_simulation import CALL, NEVER, Simulation
+from chord_adapters._runtime import Outcome
+from chord_proto.peer import Address
+
+RESENT_AFTER = micros(0.2)
+"""A connection loses nothing: what a link loses or cuts off is sent again so much later, as TCP would at the earliest."""
+SLICE = 256
+"""Events that happen before the loop's other tasks get a turn."""
+
+
+class VirtualWaiter:
+    """Lets one task wait for one outcome, and time pass meanwhile."""
+
+    __slots__ = ("_outcome", "_simulation")
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._outcome: list[Outcome] = []
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Give the outcome; of several the first counts."""
+        if not self._outcome:
+            self._outcome.append(outcome)
+            self._simulation.resolved += 1
+
+    async def wait(self) -> Outcome:
+        """Let events happen until there is an outcome, giving other tasks their turns."""
+        await anyio.lowlevel.checkpoint()
+        while not self._outcome:
+            self._simulation.run_slice(SLICE)
+            await anyio.lowlevel.checkpoint()
+        return self._outcome[0]
+
+
+class VirtualWire:
+    """One end of a connection.  What is queued at one moment leaves in one piece."""
+
+    def __init__(self, runtime: VirtualRuntime, link: Link | None) -> None:
+        self.runtime = runtime
+        self.link = link
+        self.other: VirtualWire | None = None
+        self.address: Address = ""
+        """Where this end is, for links that are cut."""
+        self.open = True
+        self._scheduled = False
+        self._arriving: deque[tuple[Micros, bytes | None]] = deque()
+        """What is on its way here, each with the time of its arrival; None is the end."""
+
+    # What the links call
+
+    def wake(self) -> None:
+        """Send what is queued, at the end of this moment's turn."""
+        if not self._scheduled and self.open:
+            self._scheduled = True
+            self.runtime.soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self.open and self.link is not None and self.other is not None and (data := self.link.take()):
+            self.other._travel(data)
+
+    def pending(self) -> int:
+        """Nothing waits here: what was taken is on its way."""
+        return 0
+
+    def close(self) -> None:
+        """Send what is queued, then the end."""
+        self._flush()
+        self.abort()
+
+    def abort(self) -> None:
+        """End it; the other side learns one latency later."""
+        if self.open:
+            self.open = False
+            self.runtime.wires.pop(self, None)
+            if self.other is not None:
+                self.other._travel(None)
+
+    def vanish(self) -> None:
+        """End it without a word."""
+        self.open = False
+        self.runtime.wires.pop(self, None)
+
+    # What arrives
+
+    def _travel(self, data: bytes | None) -> None:
+        simulation = self.runtime.simulation
+        links = simulation.links
+        at = simulation.now + links.latency()
+        if links.loss and links.chance(links.loss):
+            at += RESENT_AFTER
+        if self._arriving:
+            at = max(at, self._arriving[-1][0])
+        self._arriving.append((at, data))
+        self.runtime.later(at, self._arrive)
+
+    def _arrive(self) -> None:
+        if not self.open or not self._arriving:
+            return
+        simulation = self.runtime.simulation
+        assert self.other is not None
+        if not simulation.links.whole and simulation.links.blocked(self.other.address, self.address):
+            self.runtime.later(simulation.now + RESENT_AFTER, self._arrive)
+            return
+        # One event a piece: what the cut held back arrives together, in order.
+        while self.open and self._arriving and self._arriving[0][0] <= simulation.now:
+            _, data = self._arriving.popleft()
+            if self.link is None:
+                continue
+            if data is not None:
+                self.runtime.engine.received(self.link, data)
+            else:
+                self.vanish()
+                self.runtime.engine.lost(self.link)
+
+
+class VirtualRuntime:
+    """What a loop does for one node or client."""
+
+    engine: Engine
+
+    def __init__(self, simulation: Simulation, address: Address) -> None:
+        self.simulation = simulation
+        self.address = address
+        self.wires: dict[VirtualWire, None] = {}
+        self._dials: dict[Link, Callable[[], None]] = {}
+        self._due: Micros = NEVER
+        self._armed: Micros = NEVER
+        self._stopped = False
+        self._paused: Micros = 0
+
+    # What a node or client calls
+
+    def now(self) -> float:
+        """Return virtual time in seconds."""
+        return self.simulation.seconds
+
+    def waiter(self) -> VirtualWaiter:
+        """Return a fresh waiter."""
+        return VirtualWaiter(self.simulation)
+
+    def wake_at(self, when: float) -> None:
+        """Call ``Engine.woken`` once at ``when``, and no more at what was said before."""
+        self._due = max(micros(when), self.simulation.now)
+        if self._due < self._armed:
+            self._armed = self._due
+            self.later(self._due, self._fire)
+
+    def _fire(self) -> None:
+        if self._stopped or self._armed > self.simulation.now:
+            return
+        self._armed = NEVER
+        if self._due > self.simulation.now:
+            self._armed = self._due
+            self.later(self._due, self._fire)
+        else:
+            self.engine.woken()
+
+    def dial(self, link: Link, delay: float) -> None:
+        """Connect to ``link.name`` after ``delay`` seconds."""
+
+        def knock() -> None:
+            if self._dials.get(link) is knock:
+                self._knock(link)
+
+        self._dials[link] = knock
+        self.later(self.simulation.now + micros(delay), knock)
+
+    def hang_up(self, link: Link) -> None:
+        """Give up dialling."""
+        self._dials.pop(link, None)
+
+    def stop(self) -> None:
+        """Listen no more, and be woken no more."""
+        self._stopped = True
+        if self.simulation.listening.get(self.address) is self:
+            del self.simulation.listening[self.address]
+
+    def _knock(self, link: Link) -> None:
+        simulation, to = self.simulation, link.name
+        links = simulation.links
+        there = simulation.now + links.latency()
+        if to in simulation.silent or (not links.whole and links.blocked(self.address, to)):
+            self.later(simulation.now + micros(DIAL_TIMEOUT), lambda: self._failed(link))
+        else:
+            simulation.push(there, CALL, lambda: self._reached(link, to))
+
+    def _reached(self, link: Link, to: Address) -> None:
+        simulation = self.simulation
+        back = simulation.now + simulation.links.latency()
+        host = simulation.listening.get(to)
+        if host is None:
+            self.later(back, lambda: self._failed(link))
+            return
+        ours, theirs = VirtualWire(self, link), VirtualWire(host, None)
+        ours.other, theirs.other = theirs, ours
+        ours.address, theirs.address = self.address, to
+        self.wires[ours] = host.wires[theirs] = None
+        host.soon(lambda: host.accept(theirs))
+        self.later(back, lambda: self._connected(link, ours))
+
+    def accept(self, wire: VirtualWire) -> None:
+        """Take a connection that came in, or end it."""
+        wire.link = None if self._stopped else self.engine.accepted(wire)
+        if wire.link is None:
+            wire.abort()
+
+    def _connected(self, link: Link, wire: VirtualWire) -> None:
+        if self._dials.pop(link, None) is None or not wire.open:
+            wire.abort()
+            return
+        self.engine.dialled(link, wire)
+
+    def _failed(self, link: Link) -> None:
+        if self._dials.pop(link, None) is not None:
+            self.engine.dial_failed(link)
+
+    # Time, and faults
+
+    def soon(self, do: Callable[[], None]) -> None:
+        """Do something at the end of this moment's turn."""
+        self.later(self.simulation.now, do)
+
+    def later(self, at: Micros, do: Callable[[], None]) -> None:
+        """Do something at ``at``, or once the process is not paused any more."""
+
+        def happen() -> None:
+            if self._paused > self.simulation.now:
+                self.simulation.push(self._paused, CALL, happen)
+            else:
+                do()
+
+        self.simulation.push(at, CALL, happen)
+
+    def pause(self, until: Micros) -> None:
+        """Let nothing happen here until then."""
+        self._paused = until
+
+    def crash(self, *, silent: bool) -> None:
+        """End the process; ``silent``, nobody is told, not even by the connections."""
+        if silent:
+            for wire in tuple(self.wires):
+                wire.vanish()
+        self.engine.abort()
+
+    @property
+    def seconds_paused(self) -> float:
+        """Return until when the process is paused, in seconds."""
+        return self._paused / MICROS

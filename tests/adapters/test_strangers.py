@@ -1,0 +1,276 @@
+"""What comes in on the port from others than correct peers harms nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+
+from chord_adapters import JoinRefused, NotReady, Unreachable, _links
+from chord_adapters._node import Node
+from chord_proto.config import Config
+from chord_proto.connection import Connection, Hello, frame_limit
+from chord_proto.messages import FindSuccessor, Message, Perform, Performed
+from chord_proto.operations import Fetch, Fetched, Operation, Put
+from chord_proto.wire import Codec
+from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, ring, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
+
+
+class Stranger:
+    """A bare TCP connection to a node, with the frames of a client if wanted."""
+
+    def __init__(self, stream: SocketStream) -> None:
+        self.stream = stream
+        self.frames = Connection(
+            initiator=True, hello=Hello("chord"), codec=Codec(), max_frame=_links.max_frame_of(Config())
+        )
+        self.requests = 0
+
+    async def say_hello(self) -> None:
+        """Exchange hellos."""
+        await self.stream.send(self.frames.data_to_send())
+        while not self.frames.established:
+            self.frames.receive_data(await self.stream.receive())
+
+    async def ask(self, *operations: Operation) -> None:
+        """Send operations."""
+        for operation in operations:
+            self.requests += 1
+            self.frames.send(Perform(None, 0, None, 0, self.requests, operation, 5000))
+        await self.stream.send(self.frames.data_to_send())
+
+    async def answer(self) -> Message:
+        """Receive one message."""
+        while True:
+            messages = self.frames.receive_data(await self.stream.receive())
+            if messages:
+                return messages[0]
+
+    async def is_closed(self) -> bytes:
+        """Wait until the node has closed the connection; return what it sent before."""
+        got = b""
+        with anyio.fail_after(10.0):
+            while True:
+                try:
+                    got += await self.stream.receive()
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    return got
+
+
+@asynccontextmanager
+async def stranger(node: Node) -> AsyncIterator[Stranger]:
+    """Connect to a node's port."""
+    host, _, port = node.address.rpartition(":")
+    async with await anyio.connect_tcp(host, int(port)) as stream:
+        yield Stranger(stream)
+
+
+async def _is_well(nodes: list[Node]) -> None:
+    done = await nodes[0].put("well", b"v")
+    entry = await nodes[-1].get("well")
+    assert entry is not None
+    assert entry.version == done.version
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00" * 100, b"\xff" * 100_000, b"\x89ChordH\n\x01\x01\x00\x01\x00\x00c"],
+)
+async def test_garbage_on_the_port(backend: Backend, garbage: bytes) -> None:
+    """Bytes of no hello: the connection is closed without an answer and counted, the node unharmed."""
+    async with ring(backend, 2) as nodes:
+        async with stranger(nodes[1]) as other:
+            try:
+                await other.stream.send(garbage)
+            except anyio.BrokenResourceError:
+                pass  # Closed before all of it was sent.
+            assert await other.is_closed() == b""
+        assert nodes[1].stats().links.garbage == 1
+        await _is_well(nodes)
+
+
+@pytest.mark.parametrize("size", [3, 20])
+async def test_half_a_hello_or_frame(backend: Backend, size: int) -> None:
+    """A stream that ends within a hello or a frame is counted."""
+    async with ring(backend, 2) as nodes:
+        async with stranger(nodes[1]) as other:
+            if size > 10:
+                await other.say_hello()
+                other.frames.send(FindSuccessor(None, 0, None, 0, 1, 7))
+                await other.stream.send(other.frames.data_to_send()[:-3])
+            else:
+                await other.stream.send(other.frames.data_to_send()[:size])
+        await until(lambda: nodes[1].stats().links.garbage == 1, "it is counted")
+        await _is_well(nodes)
+
+
+@pytest.mark.parametrize("frame", [b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x00\x00\x00\x04\xff\xff\xff\xff"])
+async def test_a_frame_that_is_none(backend: Backend, frame: bytes) -> None:
+    """A frame longer than the limit, an empty one, one with garbage in it: closed at once, not when it is complete."""
+    async with ring(backend, 2) as nodes:
+        async with stranger(nodes[1]) as other:
+            await other.say_hello()
+            await other.stream.send(frame)
+            assert await other.is_closed() == b""
+        assert nodes[1].stats().links.garbage == 1
+        await _is_well(nodes)
+
+
+async def test_a_stranger_who_says_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without a hello is closed after a while, and counted."""
+    monkeypatch.setattr(_links, "HELLO_TIMEOUT", 0.1)
+    monkeypatch.setattr(_links, "CHECK_INTERVAL", 0.05)
+    async with ring(backend, 1) as nodes, stranger(nodes[0]) as other:
+        assert await other.is_closed() == b""
+        assert nodes[0].stats().links.silent == 1
+
+
+async def test_too_many_strangers(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all places are taken, the oldest connection without a hello makes way, and if there is none, the new one."""
+    async with ring(backend, 1) as nodes:
+        monkeypatch.setattr(_links, "MAX_INBOUND", 2)
+        async with stranger(nodes[0]) as first, stranger(nodes[0]) as second:
+            await second.say_hello()
+            async with stranger(nodes[0]) as third:
+                assert await first.is_closed() == b""
+                await third.say_hello()
+                async with stranger(nodes[0]) as fourth:
+                    assert await fourth.is_closed() == b""
+                await second.ask(Fetch(1))
+                answer = await second.answer()
+                assert isinstance(answer, Performed)
+                assert answer.result == Fetched(None, None)
+        assert nodes[0].stats().links.turned_away == 2
+
+
+async def test_an_asker_that_goes_away(backend: Backend) -> None:
+    """Whoever asks and does not wait for the answer harms nobody; a write may take effect all the same."""
+    async with ring(backend, 3) as nodes:
+        key = await nodes[0].store(bytes(60_000))
+        for _ in range(5):
+            async with stranger(nodes[1]) as other:
+                await other.say_hello()
+                await other.ask(*[Fetch(key)] * 20, Put(b"k", b"v"))
+        await until(lambda: nodes[1].stats().inbound <= 2, "the strangers' connections are gone")
+        await until(lambda: nodes[1].stats().nodes[0].operations == 0, "their operations have ended")
+        await _is_well(nodes)
+
+
+async def test_an_asker_that_does_not_read(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that nobody reads are bounded; then the connection is closed, and others are served all the time."""
+    monkeypatch.setattr(_links, "QUEUE_UNWATCHED", 100_000)
+    monkeypatch.setattr(_links, "MAX_QUEUED", 1_000_000)
+    monkeypatch.setattr(_links, "STALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(_links, "CHECK_INTERVAL", 0.05)
+    async with ring(backend, 2) as nodes:
+        key = await nodes[0].store(bytes(60_000))
+        async with stranger(nodes[1]) as other, anyio.create_task_group() as tasks:
+            await other.say_hello()
+
+            async def ask_on() -> None:
+                with suppress(anyio.BrokenResourceError):
+                    while True:
+                        await other.ask(*[Fetch(key)] * 50)
+
+            tasks.start_soon(ask_on)
+            await until(lambda: nodes[1].stats().links.dropped > 0, "answers are dropped")
+            inbound = nodes[1]._driver.links.inbound.values()
+            link = next(link for link in inbound if link.connection.remote_address is None)
+            assert link.queued() < 1_200_000
+            await _is_well(nodes)
+            await until(lambda: nodes[1].stats().links.stalled == 1, "the connection is closed")
+            tasks.cancel_scope.cancel()
+        await _is_well(nodes)
+
+
+async def test_another_network(backend: Backend) -> None:
+    """A node of another network gets one refusal, is told so by `wait_ready`, and disturbs nobody."""
+    async with ring(backend, 2) as nodes:
+        async with backend.open_node(LISTEN, join=[nodes[0].address], network="other", config=QUICK) as node:
+            with pytest.raises(JoinRefused, match="network") as caught:
+                await node.wait_ready(timeout=10.0)
+            assert not caught.value.retryable
+            assert node.contacts == {nodes[0].address: "refuses us"}
+            with pytest.raises(NotReady):
+                await node.get("k", timeout=0.2)
+        assert nodes[0].stats().links.refused >= 1
+        assert is_ideal(nodes)
+
+
+async def test_another_circle(backend: Backend) -> None:
+    """A circle of another width is refused too."""
+    async with ring(backend, 1) as nodes:
+        other = Config(bits=32)
+        async with backend.open_node(LISTEN, join=[nodes[0].address], config=other) as node:
+            with pytest.raises(JoinRefused, match="bits"):
+                await node.wait_ready(timeout=10.0)
+
+
+async def test_one_contact_refuses_and_one_is_down(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all contacts that answer refuse, joining is hopeless within seconds, not at once."""
+    monkeypatch.setattr("chord_adapters._driver.HOPELESS_AFTER", 0.5)
+    async with ring(backend, 1) as nodes:
+        join = [nodes[0].address, "127.0.0.1:1"]
+        async with backend.open_node(LISTEN, join=join, network="other", config=QUICK) as node:
+            began = anyio.current_time()
+            with pytest.raises(JoinRefused):
+                await node.wait_ready(timeout=10.0)
+            assert anyio.current_time() - began > 0.3
+
+
+async def test_one_contact_refuses_and_one_does_not(backend: Backend) -> None:
+    """One contact of the right network is enough."""
+    async with ring(backend, 1) as foreign, ring(backend, 1, network="other") as nodes:
+        join = [foreign[0].address, nodes[0].address]
+        async with backend.open_node(LISTEN, join=join, network="other", config=QUICK) as node:
+            await node.wait_ready(timeout=10.0)
+            assert node.successors == (nodes[0].peer,)
+
+
+async def test_a_server_of_something_else_as_contact(backend: Backend) -> None:
+    """A contact that speaks another protocol counts as one that cannot be reached."""
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with backend.open_node(LISTEN, join=[f"127.0.0.1:{port}"], config=QUICK) as node:
+            with pytest.raises(NotReady):
+                await node.wait_ready(timeout=0.5)
+            assert node.stats().links.garbage >= 1
+        async with backend.connect(f"127.0.0.1:{port}") as client:
+            with pytest.raises(Unreachable):
+                await client.get("k", timeout=0.5)
+        tasks.cancel_scope.cancel()
+
+
+async def test_two_nodes_with_one_address(backend: Backend) -> None:
+    """Who advertises an address that is another member's does not become one, and the ring does not suffer."""
+    async with ring(backend, 2) as nodes:
+        async with backend.open_node(
+            LISTEN, join=[nodes[0].address], advertise=nodes[1].address, config=QUICK
+        ) as double:
+            with pytest.raises(NotReady):
+                await double.wait_ready(timeout=1.0)
+            await _is_well(nodes)
+        assert is_ideal(nodes)
+
+
+async def test_the_limit_of_frames_lets_every_allowed_value_through(backend: Backend) -> None:
+    """Nodes and clients take frames of the size that the configuration needs."""
+    large = Config(max_value_size=9_000_000)
+    assert _links.max_frame_of(large) >= frame_limit(large)
+    async with ring(backend, 1, config=large) as nodes, backend.connect(nodes[0].address, config=large) as client:
+        await client.put("k", bytes(9_000_000))
+        entry = await client.get("k")
+        assert entry is not None
+        assert len(entry.value) == 9_000_000

@@ -1,0 +1,92 @@
+"""Operations under way are bounded in number and bytes; the others wait, first come, first served."""
+
+from __future__ import annotations
+
+from chord_adapters._runtime import Outcome
+from chord_adapters._turns import MOST_BYTES_UNDER_WAY, MOST_UNDER_WAY, Turns
+from chord_proto.operations import Delete, Get, Operation, Put, Store
+
+
+class NoWaiter:
+    """Nobody waits."""
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Ignore it."""
+
+    async def wait(self) -> Outcome:
+        """Never called."""
+        raise NotImplementedError
+
+
+def draw(turns: Turns, operation: Operation, deadline: float = 10.0) -> int:
+    """Draw a ticket; return its number."""
+    return turns.draw(operation, deadline, NoWaiter()).number
+
+
+def started(turns: Turns) -> list[int]:
+    """Start all whose turn it is."""
+    numbers = []
+    while (ticket := turns.next()) is not None:
+        numbers.append(ticket.number)
+    return numbers
+
+
+def test_bounded_in_number() -> None:
+    """So many are under way; with each that ends the next one starts."""
+    turns = Turns()
+    numbers = [draw(turns, Get(b"k")) for _ in range(MOST_UNDER_WAY + 3)]
+    assert started(turns) == numbers[:MOST_UNDER_WAY]
+    assert not turns.room
+    assert turns.end(turns.under_way[numbers[5]])
+    assert started(turns) == [numbers[MOST_UNDER_WAY]]
+    for ticket in list(turns.under_way.values()):
+        turns.end(ticket)
+    assert started(turns) == numbers[MOST_UNDER_WAY + 1 :]
+    assert turns.room
+
+
+def test_bounded_in_bytes() -> None:
+    """A few large values fill the bound, but one alone may always go, however large."""
+    turns = Turns()
+    numbers = [draw(turns, Put(b"k", bytes(MOST_BYTES_UNDER_WAY))), draw(turns, Store(bytes(10)))]
+    assert started(turns) == numbers[:1]
+    turns.end(turns.under_way[numbers[0]])
+    assert started(turns) == numbers[1:]
+
+
+def test_waiting_too_long() -> None:
+    """Who waits longer than allowed is taken out; those under way are not this table's business."""
+    turns = Turns()
+    first = draw(turns, Put(b"k", bytes(MOST_BYTES_UNDER_WAY)), deadline=1.0)
+    started(turns)
+    second, third = draw(turns, Get(b"k"), deadline=5.0), draw(turns, Get(b"k"), deadline=3.0)
+    assert turns.deadline == 3.0
+    assert turns.pop_late(2.0) is None
+    late = turns.pop_late(3.0)
+    assert late is not None
+    assert late.number == third
+    assert not turns.end(late)
+    assert turns.pop_late(3.0) is None
+    turns.end(turns.under_way[first])
+    assert started(turns) == [second]
+    assert turns.deadline is None
+
+
+def test_ending_what_waits() -> None:
+    """A cancelled ticket never has its turn."""
+    turns = Turns()
+    draw(turns, Put(b"k", bytes(MOST_BYTES_UNDER_WAY)))
+    started(turns)
+    waiting = turns.draw(Get(b"k"), 5.0, NoWaiter())
+    assert turns.end(waiting)
+    assert not turns.end(waiting)
+    assert [ticket.number for ticket in turns.drain()] == [1]
+    assert turns.next() is None
+    assert turns.room
+
+
+def test_what_is_a_write() -> None:
+    """A block may be stored twice without anybody noticing; a record not."""
+    turns = Turns()
+    writes = [turns.draw(each, 5.0, NoWaiter()).is_write for each in (Put(b"", b""), Delete(b""), Store(b""), Get(b""))]
+    assert writes == [True, True, False, False]
