@@ -8,7 +8,7 @@ project_copyright = "2026, The chord-dht authors"
 release = installed_version("chord-dht")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["cyclopts.sphinx_ext", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
 

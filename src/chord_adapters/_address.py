@@ -78,9 +78,9 @@ def _host(text: str) -> str:
         try:
             return str(ipaddress.IPv4Address(name))
         except ValueError:
-            raise ValueError(f"{text!r} is no IPv4 address") from None
+            raise ValueError("this is no IPv4 address") from None
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"{text!r} is no host name")
+        raise ValueError("this is no host name")
     return name
 
 

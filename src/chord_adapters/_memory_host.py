@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -64,20 +64,6 @@ class Step:
     kind: str
     argument: object
     effects: tuple[object, ...]
-
-
-class Endpoint(Protocol):
-    """Whatever can be sent a message: a host, or a client."""
-
-    address: Address
-    dialled: dict[Address, None]
-    pipe: dict[Address, Micros]
-
-    def receive(self, message: Message, sender: Address) -> None:
-        """Take a message that has arrived."""
-
-    def broken(self, address: Address) -> None:
-        """Learn that a connection to ``address`` broke or was refused."""
 
 
 @attrs.define(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from random import Random
 
 from chord_proto.peer import Address
@@ -17,8 +18,9 @@ Barrier = tuple[dict[Address, int], int | None, bool]
 
 
 def micros(seconds: float) -> Micros:
-    """Return a time in microseconds, rounded up, so that a deadline is never met too early."""
-    return -int(-seconds * MICROS // 1)
+    """Return the first microsecond that is no earlier: read back as seconds, it is not a rounding error too early."""
+    at = ceil(seconds * MICROS)
+    return at if at / MICROS >= seconds else at + 1
 
 
 class Links:

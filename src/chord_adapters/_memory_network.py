@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from functools import partial
 from hashlib import blake2b
+from typing import Self
 
-from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import MICROS, Links, micros
+from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_proto.config import Config
 from chord_proto.effects import Effect, OpId
 from chord_proto.messages import Record
@@ -19,6 +21,9 @@ from chord_proto.peer import Address, Peer
 
 EPOCH = 1_700_000_000.0
 """Civil time at the beginning of virtual time, Unix seconds; any constant would do."""
+
+CURRENT: ContextVar[Network | None] = ContextVar("chord network", default=None)
+"""The network whose ``with`` block this is in."""
 
 
 class NotReached(AssertionError):
@@ -59,6 +64,24 @@ class Network:
         self._simulation.gone = self._end
         self._down: dict[Address, Host] = {}
         self._lives: dict[Address, int] = {}
+        self._opened = self._ports = 0
+        self._before: list[Network | None] = []
+
+    def __enter__(self) -> Self:
+        """Make this the network of `open_node` and `connect` within the block."""
+        self._before.append(CURRENT.get())
+        CURRENT.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        CURRENT.set(self._before.pop())
+
+    async def __aenter__(self) -> Self:
+        """Do what ``with`` does."""
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__()
 
     # What can be seen
 
@@ -149,7 +172,7 @@ class Network:
 
     def _start(self, address: Address, setup: Setup, old: Host | None) -> Node:
         simulation = self._simulation
-        if address in simulation.hosts or address in simulation.others:
+        if address in simulation.hosts or address in simulation.listening:
             raise ValueError(f"{address} is taken")
         self._down.pop(address, None)
         simulation.silent.pop(address, None)
@@ -192,10 +215,15 @@ class Network:
         Like a killed process it breaks its connections and refuses new ones, which others learn one latency later;
         ``silent``, like a machine without power, it does neither.
         """
-        host = self._host(address)
+        listener = self._simulation.listening.get(address)
+        host = None if listener is not None else self._host(address)
         self._log(address, "crash, silent" if silent else "crash")
         if silent:
             self._simulation.silent[address] = None
+        if host is None:
+            assert listener is not None
+            listener.crash(silent=silent)
+            return
         for slot in host.slots.values():
             self._simulation.end(slot)
         self._end(host)
@@ -209,10 +237,14 @@ class Network:
     def pause(self, address: Address, seconds: float) -> None:
         """Let the process at ``address`` do nothing for a while, like a suspended machine; what comes meanwhile waits."""
         self._log(address, f"pause for {seconds} s")
-        self._simulation.pause(self._host(address), self._simulation.now + micros(seconds))
+        until = self._simulation.now + micros(seconds)
+        if address in self._simulation.listening:
+            self._simulation.listening[address].pause(until)
+        else:
+            self._simulation.pause(self._host(address), until)
 
     def resume(self, address: Address) -> None:
-        """End a pause early; harmless when there is none."""
+        """End a pause of a spawned node early; harmless when there is none."""
         self._log(address, "resume")
         host = self._host(address)
         host.paused = min(host.paused, self._simulation.now)

@@ -9,43 +9,77 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import anyio
 import anyio.lowlevel
 
 from chord_adapters._engine import Engine
 from chord_adapters._links import DIAL_TIMEOUT, Link
-from chord_adapters._memory_links import MICROS, Micros, micros
-from chord_adapters._memory_simulation import CALL, NEVER, Simulation
+from chord_adapters._memory_host import NEVER
+from chord_adapters._memory_links import Micros, micros
+from chord_adapters._memory_simulation import Simulation
 from chord_adapters._runtime import Outcome
 from chord_proto.peer import Address
 
 RESENT_AFTER = micros(0.2)
 """A connection loses nothing: what a link loses or cuts off is sent again so much later, as TCP would at the earliest."""
-SLICE = 256
+SLICE = 8
 """Events that happen before the loop's other tasks get a turn."""
+IDLE = 0.001
 
 
 class VirtualWaiter:
-    """Lets one task wait for one outcome, and time pass meanwhile."""
+    """Lets one task wait for one outcome, and time pass meanwhile.
 
-    __slots__ = ("_outcome", "_simulation")
+    Of all that wait one lets events happen, a few between two turns of the loop, so that other tasks do not see
+    time race past them.
+    """
+
+    __slots__ = ("_event", "_outcome", "_simulation")
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._outcome: list[Outcome] = []
+        self._event: anyio.Event | None = None
 
     def resolve(self, outcome: Outcome) -> None:
         """Give the outcome; of several the first counts."""
         if not self._outcome:
             self._outcome.append(outcome)
             self._simulation.resolved += 1
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the task look again: there is an outcome, or it is its turn to let time pass."""
+        if self._event is not None:
+            self._event.set()
 
     async def wait(self) -> Outcome:
-        """Let events happen until there is an outcome, giving other tasks their turns."""
+        """Wait for the outcome, at least for a turn of the loop."""
         await anyio.lowlevel.checkpoint()
+        simulation = self._simulation
         while not self._outcome:
-            self._simulation.run_slice(SLICE)
-            await anyio.lowlevel.checkpoint()
+            try:
+                if simulation.pump is None:
+                    simulation.pump = self
+                    await self._let_time_pass()
+                else:
+                    self._event = anyio.Event()
+                    simulation.waiters[self] = None
+                    await self._event.wait()
+            finally:
+                simulation.waiters.pop(self, None)
+                if simulation.pump is self:
+                    simulation.pump = None
+                if simulation.pump is None and simulation.waiters:
+                    next(iter(simulation.waiters)).wake()
         return self._outcome[0]
+
+    async def _let_time_pass(self) -> None:
+        while not self._outcome:
+            if self._simulation.run_slice(SLICE):
+                await anyio.lowlevel.checkpoint()
+            else:
+                await anyio.sleep(IDLE)  # Nothing will ever happen here, unless another task makes it.
 
 
 class VirtualWire:
@@ -199,13 +233,13 @@ class VirtualRuntime:
         if to in simulation.silent or (not links.whole and links.blocked(self.address, to)):
             self.later(simulation.now + micros(DIAL_TIMEOUT), lambda: self._failed(link))
         else:
-            simulation.push(there, CALL, lambda: self._reached(link, to))
+            simulation.call_at(there, lambda: self._reached(link, to))
 
     def _reached(self, link: Link, to: Address) -> None:
         simulation = self.simulation
         back = simulation.now + simulation.links.latency()
         host = simulation.listening.get(to)
-        if host is None:
+        if not isinstance(host, VirtualRuntime):
             self.later(back, lambda: self._failed(link))
             return
         ours, theirs = VirtualWire(self, link), VirtualWire(host, None)
@@ -242,11 +276,11 @@ class VirtualRuntime:
 
         def happen() -> None:
             if self._paused > self.simulation.now:
-                self.simulation.push(self._paused, CALL, happen)
+                self.simulation.call_at(self._paused, happen)
             else:
                 do()
 
-        self.simulation.push(at, CALL, happen)
+        self.simulation.call_at(at, happen)
 
     def pause(self, until: Micros) -> None:
         """Let nothing happen here until then."""
@@ -258,8 +292,3 @@ class VirtualRuntime:
             for wire in tuple(self.wires):
                 wire.vanish()
         self.engine.abort()
-
-    @property
-    def seconds_paused(self) -> float:
-        """Return until when the process is paused, in seconds."""
-        return self._paused / MICROS

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from math import ceil
 from typing import Any, Protocol
 
-from chord_adapters._memory_host import NEVER, Endpoint, Handle, Host, InFlight, Logged, Slot, Step
-from chord_adapters._memory_links import MICROS, Links, Micros
+from chord_adapters._memory_host import NEVER, Handle, Host, InFlight, Logged, Slot, Step
+from chord_adapters._memory_links import MICROS, Links, Micros, micros
 from chord_proto.effects import Effect, Finished, Send, Stopped, Write
 from chord_proto.messages import Answer, Message
 from chord_proto.operations import Failed, Failure, Result
@@ -29,6 +28,23 @@ class CodecLike(Protocol):
 
     def decode(self, data: bytes, /) -> Message:
         """Return the message that the bytes are."""
+
+
+class Waiting(Protocol):
+    """A task that waits."""
+
+    def wake(self) -> None:
+        """Let it look again."""
+
+
+class Listener(Protocol):
+    """A process that is reached by connections."""
+
+    def pause(self, until: Micros) -> None:
+        """Let nothing happen there until then."""
+
+    def crash(self, *, silent: bool) -> None:
+        """End it; ``silent``, nobody is told."""
 
 
 class Simulation:
@@ -52,7 +68,11 @@ class Simulation:
         self.watch = watch
         self.events: deque[Logged] = deque(maxlen=log_size)
         self.hosts: dict[Address, Host] = {}
-        self.others: dict[Address, Endpoint] = {}
+        self.listening: dict[Address, Listener] = {}
+        """Processes that are reached by connections, not by messages: nodes of ``open_node``."""
+        self.pump: Waiting | None = None
+        """Who of those that wait lets time pass."""
+        self.waiters: dict[Waiting, None] = {}
         self.silent: dict[Address, None] = {}
         """Addresses that went down without a word: what is sent there vanishes."""
         self.gone: Callable[[Host], None] = lambda host: None
@@ -69,6 +89,10 @@ class Simulation:
         self._number = number = self._number + 1
         heappush(self._queue, (at, number, kind, a, b, c, self.now))
 
+    def call_at(self, at: Micros, do: Callable[[], None]) -> None:
+        """Let ``do`` be called at ``at``."""
+        self.push(at, CALL, do)
+
     @property
     def next_at(self) -> Micros:
         """When the next event is due."""
@@ -81,19 +105,23 @@ class Simulation:
             for at, _, kind, to, message, sender, sent in sorted(entry for entry in self._queue if entry[2] == DELIVER)
         )
 
-    def run_to(self, until: Micros, *, most: int = NEVER, results: int = NEVER) -> int:
-        """Let events happen until nothing is due before ``until``; return how many did.
+    def run_to(self, until: Micros) -> None:
+        """Let happen all that is due up to ``until``."""
+        queue = self._queue
+        while queue and queue[0][0] <= until:
+            self.step()
+        self._set_clock(until)
 
-        Stops early, in the midst of time, after ``most`` events or once ``results`` operations have ended in all.
+    def run_slice(self, most: int) -> bool:
+        """Let up to so many events happen, but no more once something has ended for which somebody waits.
+
+        Returns whether anything happened.
         """
-        queue, count = self._queue, 0
-        while count < most and self.resolved < results:
-            if not queue or queue[0][0] > until:
-                self._set_clock(until)
-                break
+        resolved, count = self.resolved, 0
+        while self._queue and count < most and self.resolved == resolved:
             self.step()
             count += 1
-        return count
+        return count > 0
 
     def _set_clock(self, now: Micros) -> None:
         self.now = now
@@ -111,7 +139,7 @@ class Simulation:
         elif kind == WRITTEN:
             self._written(a, b, c)
         elif kind == BROKEN:
-            a.broken(b)
+            self._broken(a, b)
         else:
             a()
 
@@ -123,7 +151,7 @@ class Simulation:
             return
         host = self.hosts.get(to)
         if host is None:
-            self._deliver_elsewhere(to, message, sender)
+            self._nobody_there(to, message, sender)
         elif host.paused > self.now:
             host.waiting.append((DELIVER, to, message, sender))
         else:
@@ -133,17 +161,14 @@ class Simulation:
                 effects = slot.node.receive(message, sender=sender, now=self.seconds)
                 self.carry_out(host, slot, "receive", message, effects)
 
-    def _deliver_elsewhere(self, to: Address, message: Message, sender: Address) -> None:
-        endpoint = self.others.get(to)
-        if endpoint is not None:
-            endpoint.receive(message, sender)
-        elif to in self.silent or isinstance(message, Answer):
+    def _nobody_there(self, to: Address, message: Message, sender: Address) -> None:
+        if to in self.silent or isinstance(message, Answer):
             # A connection that the asker made went with it; there is nobody to dial.
             self.lost += 1
-        else:
-            dialler = self.hosts.get(sender) or self.others.get(sender)
-            if dialler is not None:
-                self.push(self.now + self.links.latency(), BROKEN, Dialler(self, dialler), to)
+            return
+        dialler = self.hosts.get(sender)
+        if dialler is not None:
+            self.push(self.now + self.links.latency(), BROKEN, dialler, to)
 
     def _wake(self, host: Host, slot: Slot, at: Micros) -> None:
         if slot.wake != at or not slot.up:
@@ -162,10 +187,7 @@ class Simulation:
         self.carry_out(host, slot, "tick", None, slot.node.tick(now=self.seconds))
 
     def _arm(self, host: Host, slot: Slot, deadline: float) -> None:
-        # Rounded up: the node must not be woken a rounding error too early, again and again.
-        at = max(ceil(deadline * MICROS), self.now)
-        if at == self.now and deadline > self.seconds:
-            at += 1
+        at = max(micros(deadline), self.now)
         if at < slot.wake:
             slot.wake = at
             self.push(at, WAKE, host, slot)
@@ -181,10 +203,20 @@ class Simulation:
             slot.keep(write)
             self.carry_out(host, slot, "written", write.id, slot.node.written(write.id, now=self.seconds))
 
+    def _broken(self, host: Host, address: Address) -> None:
+        """Report that a connection to ``address`` broke or was refused."""
+        if host.paused > self.now:
+            host.waiting.append((BROKEN, host, address, None))
+            return
+        for slot in tuple(host.slots.values()):
+            if slot.up:
+                effects = slot.node.unreachable(address, now=self.seconds)
+                self.carry_out(host, slot, "unreachable", address, effects)
+
     def pause(self, host: Host, until: Micros) -> None:
         """Let nothing happen at a host until then."""
         host.paused = until
-        self.push(until, CALL, lambda: self.resume(host))
+        self.call_at(until, lambda: self.resume(host))
 
     def resume(self, host: Host) -> None:
         """Let what has waited happen, unless the host is paused for longer by now, or gone."""
@@ -246,7 +278,7 @@ class Simulation:
             self._written(host, slot, slot.writing[0])
             del slot.writing[0]
 
-    def send(self, source: Host | Endpoint, to: Address, message: Message) -> None:
+    def send(self, source: Host, to: Address, message: Message) -> None:
         """Put a message on its way, or lose it."""
         self.sent += 1
         if self.codec is not None:
@@ -288,32 +320,8 @@ class Simulation:
 
     def break_connections(self, address: Address) -> None:
         """Tell everybody who has dialled ``address`` that the connection broke."""
-        for other in (*self.hosts.values(), *self.others.values()):
+        for other in self.hosts.values():
             if address in other.dialled:
                 del other.dialled[address]
                 if not self.links.blocked(other.address, address):
-                    self.push(self.now + self.links.latency(), BROKEN, Dialler(self, other), address)
-
-
-class Dialler:
-    """Whoever dialled an address, in the life in which it did so."""
-
-    __slots__ = ("_simulation", "_who")
-
-    def __init__(self, simulation: Simulation, who: Host | Endpoint) -> None:
-        self._simulation = simulation
-        self._who = who
-
-    def broken(self, address: Address) -> None:
-        """Report that a connection to ``address`` broke or was refused, unless the dialler itself is gone."""
-        simulation, who = self._simulation, self._who
-        if not isinstance(who, Host):
-            who.broken(address)
-            return
-        if who.paused > simulation.now:
-            who.waiting.append((BROKEN, self, address, None))
-            return
-        for slot in tuple(who.slots.values()):
-            if slot.up:
-                effects = slot.node.unreachable(address, now=simulation.seconds)
-                simulation.carry_out(who, slot, "unreachable", address, effects)
+                    self.push(self.now + self.links.latency(), BROKEN, other, address)

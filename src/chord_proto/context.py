@@ -8,7 +8,7 @@ import attrs
 
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Misbehaved, PeerFailed, PeerLeft, Send
-from chord_proto.messages import Answer, Message, Notify, Performed, Reason, Refused, Request, Working
+from chord_proto.messages import Answer, Message, Notify, Performed, Ping, Reason, Refused, Request, Working
 from chord_proto.operations import Result
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
@@ -148,7 +148,9 @@ class Context:
             return False
         request = self.rng.request_id()
         target = None if peer is None else peer.id
-        message = kind(self.me, self.incarnation, target, 0 if peer is None else self._life(peer.id), request, *fields)
+        # A ping is for whichever life answers; all else is for the one that is known.
+        life = 0 if peer is None or kind is Ping else self._life(peer.id)
+        message = kind(self.me, self.incarnation, target, life, request, *fields)
         call = Call(request, address, peer, message, purpose, self.now, timeout=self._timeout(peer))
         self.calls[request] = call
         self._per_address[address] = out_to_address + 1
@@ -213,13 +215,18 @@ class Context:
             return None
         if call.peer is not None and call.peer.id != answer.source.id:
             return None
+        source = answer.source
+        known = self.routing.entry(source, self.now)
+        if answer.incarnation < known.incarnation:
+            return None
+        if answer.incarnation > known.incarnation:
+            self._begin_life(source, known, answer.incarnation)
+        known.answered = answer.incarnation
         if type(answer) is Working:
             call.tries = 1
             self.timers.arm(("call", call.request), self.now + call.timeout)
             return None
         self.drop_call(call)
-        known = self.routing.entry(answer.source, self.now)
-        known.answered = known.incarnation = answer.incarnation
         if call.tries == 1:
             measured = self.now - call.sent
             if known.srtt < 0:
@@ -320,30 +327,32 @@ class Context:
         while len(lost) > self.config.max_lost_peers:
             del lost[next(iter(lost))]
 
-    def heard(self, peer: Peer, incarnation: int) -> Known | None:
-        """Note a message from ``peer``; None when it comes from an earlier life than the one known."""
+    def heard(self, peer: Peer, incarnation: int) -> bool:
+        """Note that ``peer`` has spoken; False when an earlier life of it than the known one is speaking.
+
+        A later life is believed only once it has answered at the address that it claims (`match`): otherwise
+        anyone could silence a member by claiming to be its next life.
+        """
         routing = self.routing
         known = routing.known.get(peer.id)
-        if known is not None and incarnation < known.incarnation:
-            return None
+        if known is not None:
+            if incarnation < known.incarnation:
+                return False
+            known.heard = self.now
         routing.suspects.pop(peer.id, None)
         routing.lost.pop(peer.id, None)
-        if known is None:
-            return Known(peer, incarnation, heard=self.now)
-        if incarnation > known.incarnation:
-            if known.incarnation:
-                known.srtt, known.answered = -1.0, 0
-                self.emit(PeerFailed(peer))
-                self._fail_calls_to_old_life(peer)
-            known.incarnation = incarnation
-        known.heard = self.now
-        return known
+        return True
 
-    def _fail_calls_to_old_life(self, peer: Peer) -> None:
-        for call in [call for call in self.calls.values() if call.peer is not None and call.peer.id == peer.id]:
-            if call.message.target_incarnation:
-                self.drop_call(call)
-                self.outcomes.append((call.purpose, call.peer, None))
+    def _begin_life(self, peer: Peer, known: Known, incarnation: int) -> None:
+        """The peer lives anew: what waits for its earlier life has failed."""
+        if known.incarnation:
+            known.srtt = -1.0
+            self.emit(PeerFailed(peer))
+            for call in [call for call in self.calls.values() if call.peer is not None and call.peer.id == peer.id]:
+                if call.message.target_incarnation:
+                    self.drop_call(call)
+                    self.outcomes.append((call.purpose, call.peer, None))
+        known.incarnation = incarnation
 
     def forget_old_suspicions(self) -> None:
         """Let suspicions end that are older than ``suspect_ttl``: they may be asked again."""

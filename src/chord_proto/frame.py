@@ -176,7 +176,7 @@ class Frame:
         self.tasks.start(operation, timeout, op=op)
 
     def _cancel(self, op: OpId) -> None:
-        if not self.membership.cancel_join(op):
+        if not self.membership.abandon_join(op, Failure.CANCELLED):
             self.tasks.cancel(op)
 
     def _unreachable(self, address: Address) -> None:
@@ -199,7 +199,7 @@ class Frame:
                 ctx.refuse(ctx.asker(message, sender), Reason.OTHER_LIFE)
             return
         source = message.source
-        if source is not None and source.id != ctx.me.id and ctx.heard(source, message.incarnation) is None:
+        if source is not None and source.id != ctx.me.id and not ctx.heard(source, message.incarnation):
             ctx.counters.ignored += 1  # An earlier life of it is speaking.
             return
         if isinstance(message, Answer):

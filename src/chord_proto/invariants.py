@@ -5,7 +5,9 @@ Each function names its property (S1 to S18, L1). When it may be asserted is its
 Z  under Zave's assumptions only: an ideal ring of at least r+1 to begin with, fail-stop, an accurate failure
    detector, no identity used again while pointers to it remain, no failure that strands a member or leaves fewer
    than r+1 principals.  Whoever breaks one of these must leave Z out of the scope.
+
 A  always, under any fault.
+
 Q  after quiet: faults over, and a bounded number of rounds gone by.
 
 `check` runs them all; `is_ideal` and `why_not_ideal` compare with the ring that the members should form.

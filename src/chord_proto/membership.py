@@ -20,6 +20,8 @@ from chord_proto.routing import cut_list
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_PLACE_TIMEOUT = 7.0
+"""Seconds after which a member that holds this node's place is taken for another: above any time of suspicion."""
 
 
 @record
@@ -44,6 +46,7 @@ class Membership:
         "join_op",
         "leave_op",
         "lookups",
+        "occupied_since",
         "pause",
         "ring",
         "said",
@@ -60,6 +63,8 @@ class Membership:
         self.join_op: OpId | None = None
         self.leave_op: OpId | None = None
         self.pause = _FIRST_PAUSE
+        self.occupied_since: float | None = None
+        """Since when the ring says that somebody else is in this node's place."""
         self.turn = 0
         self.handed_over = False
         self.said = False
@@ -94,9 +99,13 @@ class Membership:
         if self.ring.phase is not Phase.JOINING or self.ring.step is not None:
             return
         me = self.ctx.me
-        if found is None or found.predecessor.id == me.id or found.successors[0].id == me.id:
-            self._try_again()  # Nobody answered, or the ring has not yet noticed that an earlier life ended.
+        if found is None:
+            self._try_again()
             return
+        if me.id in (found.predecessor.id, found.successors[0].id):
+            self._wait_for_place()
+            return
+        self.occupied_since = None
         self.ring.step = AskJoinPoint(found.predecessor)
         if not self.ctx.ask(found.predecessor, self.ring.step, GetNeighbours):
             self.ring.step = None
@@ -127,6 +136,20 @@ class Membership:
         if self.join_op is not None:
             ctx.emit(Finished(self.join_op, Joined()))
             self.join_op = None
+
+    def _wait_for_place(self) -> None:
+        """The ring names a member in this very place: an earlier life of this node, or somebody else.
+
+        An earlier life is dropped within seconds, since this one answers for it; another member is not.
+        """
+        ctx = self.ctx
+        if self.occupied_since is None:
+            self.occupied_since = ctx.now
+        if ctx.now - self.occupied_since < _PLACE_TIMEOUT or self.join_op is None:
+            self.pause = _FIRST_PAUSE
+            self._try_again()
+        else:
+            self.abandon_join(self.join_op, Failure.ADDRESS_IN_USE)
 
     def _try_again(self) -> None:
         ctx = self.ctx
@@ -198,14 +221,14 @@ class Membership:
             self.ring.on_leaver(leaver, message.predecessor, message.successors)
         ctx.answer(asker, Done)
 
-    def cancel_join(self, op: OpId) -> bool:
+    def abandon_join(self, op: OpId, why: Failure) -> bool:
         """Give up joining if ``op`` is the joining; tell whether it was."""
         if self.join_op is None or self.join_op != op:
             return False
         self.join_op = None
         self.ring.phase, self.ring.step = Phase.NEW, None
         self.ctx.timers.disarm(("join", 0))
-        self.ctx.emit(Finished(op, Failed(Failure.CANCELLED)))
+        self.ctx.emit(Finished(op, Failed(why)))
         return True
 
     def finish(self) -> None:

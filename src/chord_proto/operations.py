@@ -136,6 +136,7 @@ class Failure(Enum):
     STORAGE_FAILED = "storage failed"
     STOPPED = "stopped"
     INVALID = "invalid"
+    ADDRESS_IN_USE = "address in use"
 
 
 @record

@@ -5,7 +5,7 @@ Data and rules over it; no messages.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -182,7 +182,7 @@ class Routing:
     def first_known_after(self) -> Peer | None:
         """Return the first known living peer between this node and its successor; None if the successor is the first."""
         end = self.successors[0].id if self.successors else self.me.id
-        position, total = bisect_left(self.ids, self.me.id), len(self.ids)
+        position, total = bisect_right(self.ids, self.me.id), len(self.ids)
         for step in range(total):
             candidate = self.ids[(position + step) % total]
             if not between(self.me.id, candidate, end):

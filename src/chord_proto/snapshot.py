@@ -32,7 +32,7 @@ _LEFT_OUT = {
     "Coordination": {"number", "deadline", "asker"},
     "Repair": {"round", "clean", "started"},
     "Merge": {"interval", "seed_turn"},
-    "Membership": {"pause", "turn", "join_op", "leave_op"},
+    "Membership": {"pause", "occupied_since", "turn", "join_op", "leave_op"},
     "Node": {"_dead"},
 }
 """What a fingerprint leaves out, by class: ids, counters, times, and what only repeats other state."""

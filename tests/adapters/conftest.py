@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.backends import SOCKETS, Backend, until
-
 
 collect_ignore = [] if any(backend.name == "trio" for backend in SOCKETS) else ["test_serve_node.py"]
 
@@ -33,16 +30,18 @@ def anyio_backend(backend: Backend) -> str:
 
 @pytest.fixture
 async def nothing_left(anyio_backend: str) -> AsyncIterator[None]:
-    """Fail a test after which there are more tasks, sockets or threads of ours than before, or a garbage cycle's error."""
-    before = _tasks(anyio_backend), _sockets(), _threads()
+    """Fail a test after which there are more tasks, sockets or threads of ours than before."""
+    before = _things(anyio_backend)
     yield
-    gc.collect()
-    after = lambda: (_tasks(anyio_backend), _sockets(), _threads())  # noqa: E731
     await until(
-        lambda: all(now <= then for now, then in zip(after(), before, strict=True)),
-        f"tasks, sockets and threads are gone: {after()} now, {before} before",
+        lambda: all(now <= then for now, then in zip(_things(anyio_backend), before, strict=True)),
+        f"no more tasks, sockets and threads than the {before} before; {_things(anyio_backend)} right after",
         within=5.0,
     )
+
+
+def _things(loop: str) -> tuple[int, int, int]:
+    return _tasks(loop), _sockets(), _threads()
 
 
 def _tasks(loop: str) -> int:
@@ -57,7 +56,7 @@ def _sockets() -> int:
     count = 0
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            count += os.readlink(entry).startswith("socket:")
+            count += str(entry.readlink()).startswith("socket:")
         except FileNotFoundError:
             continue  # The directory's own descriptor.
     return count

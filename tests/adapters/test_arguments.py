@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
 
 @pytest.mark.parametrize(
-    ("listen", "options", "error"),
+    "listen, options, error",
     [
         ("127.0.0.1", {}, ValueError),
         ("", {}, ValueError),
@@ -60,7 +61,7 @@ async def test_options_of_later_versions_are_unknown(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "arguments", "error"),
+    "call, arguments, error",
     [
         ("put", (7, b"v"), TypeError),
         ("put", (None, b"v"), TypeError),
@@ -96,20 +97,21 @@ async def test_bad_arguments_of_calls(
 
 
 @pytest.mark.parametrize(
-    ("timeout", "error"),
+    "timeout, error",
     [(0, ValueError), (-1.0, ValueError), (math.nan, ValueError), ("1", TypeError), (True, TypeError)],
 )
 async def test_bad_timeouts(backend: Backend, timeout: Any, error: type[Exception]) -> None:
     """A timeout is a positive number of seconds."""
     async with backend.open_node(LISTEN, config=QUICK) as node:
         await node.wait_ready()
-        for call in (
+        calls: list[Callable[[], Awaitable[object]]] = [
             lambda: node.get("k", timeout=timeout),
             lambda: node.store(b"", timeout=timeout),
             lambda: node.fetch(1, timeout=timeout),
             lambda: node.wait_ready(timeout=timeout),
             lambda: node.describe(timeout=timeout),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(error):
                 await call()
         assert await node.get("k", timeout=math.inf) is None

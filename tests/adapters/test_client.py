@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
 from chord_adapters import Closed, Entry, JoinRefused, NotReady, Timeout, Unreachable, ValueTooLarge
+from chord_adapters._client import Client
+from chord_adapters._node import Node
 from chord_proto.config import Config
 from chord_proto.identifiers import content_key
 from chord_proto.messages import Perform
 from tests.adapters.backends import LISTEN, QUICK, Backend, ring, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
+
+
+@asynccontextmanager
+async def _lonely(backend: Backend) -> AsyncIterator[tuple[Node, Client]]:
+    """A node that finds nobody to join by, and a client of it."""
+    async with (
+        backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node,
+        backend.connect(node.address) as client,
+    ):
+        yield node, client
 
 
 async def test_a_client_has_the_calls_of_a_node(backend: Backend) -> None:
@@ -84,31 +98,29 @@ async def test_a_node_that_is_replaced(backend: Backend) -> None:
 
 async def test_the_node_dies_while_it_works(backend: Backend) -> None:
     """A read is asked again until the timeout; of a write nobody knows what became (property D11)."""
-    async with backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node:
-        async with backend.connect(node.address) as client:
-            caught: dict[str, Exception] = {}
+    async with _lonely(backend) as (node, client):
+        caught: dict[str, Exception] = {}
 
-            async def run(name: str) -> None:
-                try:
-                    await (client.get("k", timeout=1.0) if name == "get" else client.put("k", b"v", timeout=1.0))
-                except Unreachable as error:
-                    caught[name] = error
+        async def run(name: str) -> None:
+            try:
+                await (client.get("k", timeout=1.0) if name == "get" else client.put("k", b"v", timeout=1.0))
+            except Unreachable as error:
+                caught[name] = error
 
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(run, "get")
-                tasks.start_soon(run, "put")
-                await until(lambda: node.stats().nodes[0].operations == 2, "the node works on both")
-                node.abort()
-            outcomes = {name: getattr(error, "outcome_unknown", None) for name, error in caught.items()}
-            assert outcomes == {"get": False, "put": True}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run, "get")
+            tasks.start_soon(run, "put")
+            await until(lambda: node.stats().nodes[0].operations == 2, "the node works on both")
+            node.abort()
+        outcomes = {name: getattr(error, "outcome_unknown", None) for name, error in caught.items()}
+        assert outcomes == {"get": False, "put": True}
 
 
 async def test_a_node_that_is_no_member(backend: Backend) -> None:
     """The node's own verdict comes before the client's timeout."""
-    async with backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node:
-        async with backend.connect(node.address) as client:
-            with pytest.raises(NotReady):
-                await client.get("k", timeout=0.5)
+    async with _lonely(backend) as (_, client):
+        with pytest.raises(NotReady):
+            await client.get("k", timeout=0.5)
 
 
 async def test_a_silent_node(backend: Backend) -> None:
@@ -151,15 +163,14 @@ async def test_the_node_s_limit_counts(backend: Backend) -> None:
 async def test_a_closed_client(backend: Backend) -> None:
     """After the block, and for calls under way at its end, calls raise `Closed`."""
     async with backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node:
-        async with anyio.create_task_group() as tasks:
-            async with backend.connect(node.address) as client:
+        async with anyio.create_task_group() as tasks, backend.connect(node.address) as client:
 
-                async def get() -> None:
-                    with pytest.raises(Closed):
-                        await client.get("k")
+            async def get() -> None:
+                with pytest.raises(Closed):
+                    await client.get("k")
 
-                tasks.start_soon(get)
-                await until(lambda: node.stats().nodes[0].operations == 1, "the node works on it")
+            tasks.start_soon(get)
+            await until(lambda: node.stats().nodes[0].operations == 1, "the node works on it")
         with pytest.raises(Closed):
             await client.get("k")
 
@@ -177,10 +188,9 @@ async def test_a_client_and_virtual_time_of_idleness(backend: Backend, monkeypat
     """A connection that is not used is closed, one that waits for an answer is not."""
     monkeypatch.setattr("chord_adapters._links.IDLE_TIMEOUT", 0.1)
     monkeypatch.setattr("chord_adapters._links.CHECK_INTERVAL", 0.05)
-    async with backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node:
-        async with backend.connect(node.address) as client:
-            with pytest.raises(NotReady):
-                await client.get("k", timeout=0.8)
-            await until(lambda: len(client._asker.links) == 0, "the idle connection is closed")
-            assert client._asker.links.counters.dialled == 1
-            assert (await client.describe()).me == node.peer
+    async with _lonely(backend) as (node, client):
+        with pytest.raises(NotReady):
+            await client.get("k", timeout=0.8)
+        await until(lambda: len(client._asker.links) == 0, "the idle connection is closed")
+        assert client._asker.links.counters.dialled == 1
+        assert (await client.describe()).me == node.peer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from chord_adapters import Closed, NotReady, Timeout
@@ -20,7 +21,7 @@ async def test_the_body_s_exception_comes_out_bare(backend: Backend) -> None:
     """What the body raises comes out as the same object, in no group, and the others hear a goodbye."""
     boom = Boom()
     async with ring(backend, 3) as nodes:
-        with pytest.raises(Boom) as caught:
+        with pytest.raises(Boom) as caught:  # noqa: PT012
             async with backend.open_node(LISTEN, join=[nodes[0].address], config=QUICK) as node:
                 await node.wait_ready()
                 await until(lambda: is_ideal([*nodes, node]), "the ring knows the fourth")
@@ -119,19 +120,20 @@ async def test_ending_with_operations_pending(backend: Backend) -> None:
 
 async def test_leaving_with_operations_pending(backend: Backend) -> None:
     """Calls that wait when the block ends normally are ended too."""
-    closed = 0
-    async with anyio.create_task_group() as tasks:
-        async with backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node:
+    closed: list[Closed] = []
+    async with (
+        anyio.create_task_group() as tasks,
+        backend.open_node(LISTEN, join=["127.0.0.1:1"], config=QUICK) as node,
+    ):
 
-            async def get() -> None:
-                nonlocal closed
-                with pytest.raises(Closed):
-                    await node.get("k", timeout=60.0)
-                closed += 1
+        async def get() -> None:
+            with pytest.raises(Closed) as caught:
+                await node.get("k", timeout=60.0)
+            closed.append(caught.value)
 
-            tasks.start_soon(get)
-            await until(lambda: node.stats().calls == 1, "the call is under way")
-    assert closed == 1
+        tasks.start_soon(get)
+        await until(lambda: node.stats().calls == 1, "the call is under way")
+    assert len(closed) == 1
 
 
 async def test_the_last_member_leaves(backend: Backend) -> None:
@@ -163,7 +165,7 @@ async def test_two_leave_calls_at_once(backend: Backend) -> None:
 
 async def test_a_node_that_dies_does_not_cancel_the_body(backend: Backend) -> None:
     """A bug ends the node: calls raise `Closed` with the cause, the body goes on, and the exit raises it."""
-    with pytest.raises(Closed) as caught:
+    with pytest.raises(Closed) as caught:  # noqa: PT012
         async with backend.open_node(LISTEN, config=QUICK) as node:
             await node.wait_ready()
             _break(node)
@@ -178,7 +180,7 @@ async def test_a_node_that_dies_does_not_cancel_the_body(backend: Backend) -> No
 
 async def test_the_body_s_exception_counts_more_than_the_death(backend: Backend) -> None:
     """When the body raises too, that is what comes out."""
-    with pytest.raises(Boom):
+    with pytest.raises(Boom):  # noqa: PT012
         async with backend.open_node(LISTEN, config=QUICK) as node:
             _break(node)
             with pytest.raises(Closed):
@@ -251,7 +253,7 @@ async def test_the_loop_stays_responsive(backend: Backend) -> None:
         nonlocal longest
         last = anyio.current_time()
         while not done.is_set():
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             now = anyio.current_time()
             longest, last = max(longest, now - last), now
 

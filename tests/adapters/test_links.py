@@ -25,15 +25,19 @@ class FakeWire:
     unsent: int = 0
 
     def wake(self) -> None:
+        """As a runtime does."""
         self.wakes += 1
 
     def pending(self) -> int:
+        """As a runtime does."""
         return self.unsent
 
     def close(self) -> None:
+        """As a runtime does."""
         self.ended = "closed"
 
     def abort(self) -> None:
+        """As a runtime does."""
         self.ended = "aborted"
 
 
@@ -208,6 +212,7 @@ def test_a_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.links.dial(A, world.now)
     link, wire = world.connect()
+    world.greet(link)
     for number in range(100):
         world.send(_big(number))
     assert 2_000_000 <= link.queued() < 2_100_000
@@ -259,7 +264,7 @@ def _answer() -> Pong:
 def test_answers_go_back_by_the_connection_they_came_by() -> None:
     """And nowhere else: an asker that has gone is not dialled."""
     world = World()
-    link, wire = world.accept()
+    link, _ = world.accept()
     other = world.greet(link)
     assert link.name == "in:1"
     world.links.send("in:1", _answer(), world.now)

@@ -45,7 +45,7 @@ async def test_leaving_ends_the_task() -> None:
 
 async def test_dying_ends_the_task_with_the_cause() -> None:
     """The nursery hears of a node that dies."""
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
         async with trio.open_nursery() as nursery:
             node: Node = await nursery.start(partial(serve_node, LISTEN, config=QUICK))
             node._driver.fail(ZeroDivisionError())

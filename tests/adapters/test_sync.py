@@ -110,12 +110,12 @@ def test_errors_come_out(no_thread_left: None) -> None:
         pass
     with connect("127.0.0.1:1") as client, pytest.raises(Unreachable):
         client.get("k", timeout=0.2)
-    with open_node(LISTEN, config=QUICK) as foreign:
-        with (
-            open_node(LISTEN, join=[foreign.address], network="other", config=QUICK) as node,
-            pytest.raises(JoinRefused),
-        ):
-            node.wait_ready(timeout=10.0)
+    with (
+        open_node(LISTEN, config=QUICK) as foreign,
+        open_node(LISTEN, join=[foreign.address], network="other", config=QUICK) as node,
+        pytest.raises(JoinRefused),
+    ):
+        node.wait_ready(timeout=10.0)
 
 
 def test_leaving(nodes: tuple[Node, Node]) -> None:

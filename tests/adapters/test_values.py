@@ -13,7 +13,7 @@ from tests.adapters.backends import Backend, ring
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
 LENGTHS = [0, 1, 35, 256, 8960, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 140_000, 1024 * 1024]
-KEYS = [
+KEYS: list[str | bytes] = [
     "",
     "a",
     "users/42",

@@ -29,6 +29,8 @@ class Entry:
     """The addresses that hold the newest acknowledged version, as its acknowledgement or the last repair says."""
     allowance: int = 0
     """How many of them may fail."""
+    failed: bool = False
+    """Whether one of them has failed since."""
     excused: bool = False
     """More have failed than a majority or repair can make up for: it may be gone."""
 
@@ -92,7 +94,8 @@ class Ledger:
             self.problems.append(f"D3: the owner {result.owner} is not among {result.acked}")
         if result.version == entry.newest:
             needed = len(addresses) if name[0] == Space.BLOCK else min(len(addresses), self.config.replicas // 2 + 1)
-            entry.named, entry.allowance, entry.excused = frozenset(addresses), needed - 1, False
+            entry.named, entry.allowance = frozenset(addresses), needed - 1
+            entry.failed = entry.excused = False
 
     def failing(self, address: str, places: Iterable[Peer]) -> None:
         """Note that all at ``address`` is about to fail; ``places`` are the members, to tell what is repaired."""
@@ -105,10 +108,13 @@ class Ledger:
             if address in entry.named:
                 entry.named -= {address}
                 entry.allowance -= 1
-                entry.excused = entry.allowance < 0
+                entry.failed, entry.excused = True, entry.allowance < 0
 
     def left(self, address: str, places: Iterable[Peer]) -> None:
-        """Note that ``address`` has left and handed all over: what it held lives on at others, who may fail less."""
+        """Note that ``address`` has left and handed its range over.
+
+        That alone loses nothing.  But until repair has made up for the copy, one fewer of the others may fail.
+        """
         self.collect()
         members = sorted(places, key=lambda peer: peer.id)
         for name, entry in self.entries.items():
@@ -116,6 +122,7 @@ class Ledger:
                 self._look_for_repair(name, entry, members)
                 if address in entry.named:
                     entry.named -= {address}
+                    entry.excused = entry.failed and entry.allowance == 0
                     entry.allowance = max(0, entry.allowance - 1)
 
     def _look_for_repair(self, name: Name, entry: Entry, members: list[Peer]) -> None:
@@ -123,7 +130,7 @@ class Ledger:
         holding = {address for address, version in self.holders(name).items() if version >= entry.newest}
         wanted = replicas_of(name, members, self.config)
         if wanted and set(wanted) <= holding:
-            entry.named, entry.allowance = frozenset(wanted), len(wanted) - 1
+            entry.named, entry.allowance, entry.failed = frozenset(wanted), len(wanted) - 1, False
 
     def judge(self, name: Name, result: object) -> None:
         """Note a problem unless ``result``, read after all is quiet, is what must have survived."""
