@@ -4,6 +4,7 @@ import secrets
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, time
 
 from chord_proto import DecodeError, Effect, Finished, Node, OpId, Peer, Send, Write
@@ -14,8 +15,7 @@ CODEC, SELECTOR, OP = Codec(), selectors.DefaultSelector(), OpId(1)
 
 class Driver:
     def __init__(self, *join: str) -> None:
-        self.results: dict[OpId, object] = {}
-        self.socket = socket.socket(type=socket.SOCK_DGRAM)
+        self.socket, self.results = socket.socket(type=socket.SOCK_DGRAM), dict[OpId, object]()
         self.socket.bind(("127.0.0.1", 0))
         SELECTOR.register(self.socket, selectors.EVENT_READ, self)
         me = Peer.at("{}:{}".format(*self.socket.getsockname()))
@@ -26,7 +26,7 @@ class Driver:
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:  # in this order, and to the end, before the next input
             if isinstance(effect, Send):
-                host, port = effect.to.rsplit(":", 1)
+                host, port = effect.to.split(":")
                 self.socket.sendto(CODEC.encode(effect.message), (host, int(port)))
             elif isinstance(effect, Finished):
                 self.results[effect.op] = effect.result
@@ -35,11 +35,8 @@ class Driver:
 
     def readable(self) -> None:
         data, source = self.socket.recvfrom(65_535)
-        try:
-            message = CODEC.decode(data)
-        except DecodeError:
-            return  # not from a node
-        self.carry_out(self.node.receive(message, sender="{}:{}".format(*source), now=monotonic()))
+        with suppress(DecodeError):  # what is no message is not from a node
+            self.carry_out(self.node.receive(CODEC.decode(data), sender="{}:{}".format(*source), now=monotonic()))
 
 
 def run_until(done: Callable[[], bool]) -> None:
@@ -51,13 +48,12 @@ def run_until(done: Callable[[], bool]) -> None:
             driver.carry_out(driver.node.tick(now=monotonic()))
 
 
-drivers: list[Driver] = []
-for _ in range(3):  # the first makes a ring, the others join it
-    drivers.append(Driver(*[driver.node.me.address for driver in drivers[:1]]))
+drivers = [first := Driver()]
+for _ in range(2):  # one after the other
+    drivers.append(Driver(first.node.me.address))
     run_until(lambda: drivers[-1].node.ready)
-writer, reader = drivers[1:]
-writer.carry_out(writer.node.put(OP, b"users/42", b"some value", now=monotonic()))
-run_until(lambda: OP in writer.results)
-reader.carry_out(reader.node.get(OP, b"users/42", now=monotonic()))
-run_until(lambda: OP in reader.results)
-print(writer.results[OP], reader.results[OP], sep="\n")
+drivers[1].carry_out(drivers[1].node.put(OP, b"users/42", b"some value", now=monotonic()))
+run_until(lambda: OP in drivers[1].results)
+drivers[2].carry_out(drivers[2].node.get(OP, b"users/42", now=monotonic()))
+run_until(lambda: OP in drivers[2].results)
+print(drivers[1].results[OP], drivers[2].results[OP], sep="\n")

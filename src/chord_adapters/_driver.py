@@ -20,7 +20,7 @@ from chord_proto.connection import Hello
 from chord_proto.effects import Effect, Finished, Misbehaved, OpId, Send, Write, WriteId
 from chord_proto.messages import Message, Reason, Refused, Request
 from chord_proto.node import Node
-from chord_proto.operations import Left, Result
+from chord_proto.operations import Failed, Failure, Left, Result
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
 
@@ -88,6 +88,8 @@ class Driver(Engine):
         self._awaited: dict[_Awaited, None] = {}
         self._local: deque[Message] = deque()
         self._is_leaving = False
+        self._taken: str | None = None
+        """Why the ring has no place for this node."""
         self._began = runtime.now()
         self._wall_due = self._began
         self._now = self._began
@@ -183,13 +185,17 @@ class Driver(Engine):
         return self._now
 
     def _receive(self, message: Message, sender: Address) -> None:
-        node = self.nodes[0] if message.target is None else self._by_id.get(message.target)
+        node = self._anyone() if message.target is None else self._by_id.get(message.target)
         if node is None:
             self.counters.misaddressed += 1
         elif self._is_leaving and node.phase is Phase.STOPPED:
             self._speak_for(node, message, sender)
         else:
             self._carry_out(node, node.receive(message, sender=sender, now=self._enter()))
+
+    def _anyone(self) -> Node:
+        """Return who answers for the address: the first member, so that its virtual nodes can join through it."""
+        return next((node for node in self.nodes if node.phase in (Phase.ACTIVE, Phase.LEAVING)), self.nodes[0])
 
     def _speak_for(self, node: Node, message: Message, sender: Address) -> None:
         """Say that a node which has left is no member, while others of this address still need to know at once."""
@@ -281,6 +287,8 @@ class Driver(Engine):
             ticket.waiter.resolve(result)
         elif op in self._leaving:
             self._leaving.pop(op).resolve(result)
+        elif isinstance(result, Failed) and result.reason is Failure.ADDRESS_IN_USE:
+            self._taken = f"another member of the ring advertises {self.address}"
 
     def _notice(self, node: Node, event: Effect) -> None:
         if isinstance(event, Misbehaved):
@@ -309,6 +317,8 @@ class Driver(Engine):
 
     def refusal(self, now: float) -> str | None:
         """Return why joining is hopeless; None while it is not, or done."""
+        if self._taken is not None:
+            return self._taken
         if self.nodes[0].phase is not Phase.JOINING:
             return None
         known = [self.links.contact(address) for address in self.contacts]

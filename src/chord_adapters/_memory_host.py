@@ -13,6 +13,7 @@ from chord_proto.messages import Message, Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
+from chord_proto.phase import Phase
 
 NEVER: Micros = 1 << 62
 
@@ -107,8 +108,6 @@ class Host:
     setup: Setup
     slots: dict[int, Slot] = attrs.field(factory=dict)
     """By node id, the first virtual node first."""
-    first: Slot | None = None
-    """The first virtual node, for whoever does not know whom to ask."""
     dialled: dict[Address, None] = attrs.field(factory=dict)
     """To whom it has connections of its own making."""
     pipe: dict[Address, Micros] = attrs.field(factory=dict)
@@ -122,5 +121,11 @@ class Host:
     def add(self, node: Node) -> Slot:
         """Give a node its place."""
         slot = self.slots[node.me.id] = Slot(node)
-        self.first = self.first or slot
         return slot
+
+    @property
+    def first(self) -> Slot | None:
+        """Who answers for the address: the first member, else the first virtual node."""
+        slots = self.slots.values()
+        member = next((slot for slot in slots if slot.node.phase in (Phase.ACTIVE, Phase.LEAVING)), None)
+        return member or next(iter(slots), None)

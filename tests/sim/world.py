@@ -21,6 +21,9 @@ LIGHTHOUSE = "n0"
 SETTLED_WITHIN = 240.0
 """Virtual seconds in which a ring is ideal again: probes come at most 30 s apart, and a merge takes rounds of them."""
 
+STAYS = 3.0
+"""Virtual seconds after which everything has been under way that was sent before: some rounds of stabilise."""
+
 
 class World:
     """One run.  Faults are methods; `settle` ends them, waits, and checks what must hold then."""
@@ -181,7 +184,9 @@ class World:
         net.run_until(lambda: not self._pending_leaves(), within=60.0, every=0.1)
         self.relight()
         self.wait_ideal()
-        net.run_for(1.0)
+        net.run_for(STAYS)
+        self.wait_ideal()  # Once more: an answer that was under way may have spoilt what was ideal.
+        net.run_for(STAYS)
         net.run_until(lambda: all(handle.done for handle in self.ledger.open), within=30.0, every=0.1)
         self.collect()
         net.run_until(self._all_ready, within=60.0, every=0.1, explain=self._who_is_not_ready)
