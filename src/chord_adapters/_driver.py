@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -72,7 +71,7 @@ class Driver(Engine):
         self.address = address
         self.contacts = tuple(contacts)
         self.counters = DriverCounters()
-        incarnation = time.time_ns() // 1000
+        incarnation = int(runtime.civil() * 1_000_000)
         self.nodes = tuple(
             Node(Peer.at(address, index, bits=config.bits), seed=seed + index, config=config, incarnation=incarnation)
             for index in range(virtual_nodes)
@@ -222,7 +221,7 @@ class Driver(Engine):
         if now >= self._wall_due:
             self._wall_due = now + WALL_INTERVAL
             for node in self.nodes:
-                self._carry_out(node, node.wall(time.time() - now, now=now))
+                self._carry_out(node, node.wall(self.runtime.civil() - now, now=now))
 
     def _begin(self, ticket: Ticket) -> None:
         now = self._enter()
@@ -332,14 +331,18 @@ class Driver(Engine):
     def _deadline(self) -> float | None:
         if self._local:
             return self._now
-        times = [self._wall_due]
-        times += [deadline for node in self.nodes if (deadline := node.deadline) is not None]
+        earliest = self._wall_due
+        for node in self.nodes:
+            deadline = node.deadline
+            if deadline is not None and deadline < earliest:
+                earliest = deadline
         if self._awaited:
-            times += [awaited.deadline for awaited in self._awaited if awaited.deadline is not None]
+            times = [earliest, *(each.deadline for each in self._awaited if each.deadline is not None)]
             hopeless = self._began + HOPELESS_AFTER
             if self._now < hopeless:
                 times.append(hopeless)
-        return min(times)
+            earliest = min(times)
+        return earliest
 
     def _waiters(self) -> list[Waiter]:
         waiters = [*(awaited.waiter for awaited in self._awaited), *self._leaving.values()]

@@ -251,8 +251,8 @@ class Engine(ABC):
         """Ask for one wake-up at the earliest deadline, and only if that has moved."""
         if self.is_over:
             return
-        earliest: float | None = None
-        for when in (self.links.deadline, self.turns.deadline, self._deadline()):
+        earliest = self._deadline()
+        for when in (self.links.deadline, self.turns.deadline):
             if when is not None and (earliest is None or when < earliest):
                 earliest = when
         if earliest is not None and earliest != self._armed:

@@ -69,7 +69,7 @@ class StorageFailed(ChordError):
 
 
 class JoinRefused(ChordError):
-    """Every node that was asked refuses us: another network, or no wire version in common."""
+    """Joining is hopeless: another network, no wire version in common, or our address is another member's."""
 
 
 _BY_FAILURE: dict[Failure, tuple[type[ChordError], str]] = {
@@ -82,6 +82,7 @@ _BY_FAILURE: dict[Failure, tuple[type[ChordError], str]] = {
     Failure.CANCELLED: (Closed, "the operation was cancelled"),
     Failure.STORAGE_FAILED: (StorageFailed, "the write could not be made durable"),
     Failure.STOPPED: (Closed, "the node has stopped"),
+    Failure.ADDRESS_IN_USE: (JoinRefused, "another member of the ring advertises this address"),
 }
 
 

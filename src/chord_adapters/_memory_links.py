@@ -12,6 +12,8 @@ Micros = int
 """Virtual time, in whole microseconds: no float ever decides an order."""
 
 MICROS = 1_000_000
+EPOCH = 1_700_000_000.0
+"""Civil time at the beginning of virtual time, Unix seconds; any constant would do."""
 
 Barrier = tuple[dict[Address, int], int | None, bool]
 """Which side each address is on, the side of all others (None: on every side), and whether it blocks one way only."""

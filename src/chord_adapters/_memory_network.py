@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Self
 
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
-from chord_adapters._memory_links import MICROS, Links, micros
+from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_proto.config import Config
 from chord_proto.effects import Effect, OpId
@@ -18,9 +18,6 @@ from chord_proto.messages import Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address, Peer
-
-EPOCH = 1_700_000_000.0
-"""Civil time at the beginning of virtual time, Unix seconds; any constant would do."""
 
 CURRENT: ContextVar[Network | None] = ContextVar("chord network", default=None)
 """The network whose ``with`` block this is in."""
@@ -114,6 +111,15 @@ class Network:
     def counts(self) -> dict[str, int]:
         """How many inputs nodes were given (``steps``), how many messages were ``sent``, and how many got ``lost``."""
         return {"steps": self._simulation.steps, "sent": self._simulation.sent, "lost": self._simulation.lost}
+
+    @property
+    def watch(self) -> Callable[[Step], None] | None:
+        """What is called after every input of every node."""
+        return self._simulation.watch
+
+    @watch.setter
+    def watch(self, watch: Callable[[Step], None] | None) -> None:
+        self._simulation.watch = watch
 
     def node(self, address: Address, index: int = 0) -> Node:
         """Return a node at ``address``; raises ``LookupError`` when it is not up."""

@@ -15,7 +15,7 @@ import anyio.lowlevel
 from chord_adapters._engine import Engine
 from chord_adapters._links import DIAL_TIMEOUT, Link
 from chord_adapters._memory_host import NEVER
-from chord_adapters._memory_links import Micros, micros
+from chord_adapters._memory_links import EPOCH, MICROS, Micros, micros
 from chord_adapters._memory_simulation import Simulation
 from chord_adapters._runtime import Outcome
 from chord_proto.peer import Address
@@ -184,6 +184,12 @@ class VirtualRuntime:
     def now(self) -> float:
         """Return virtual time in seconds."""
         return self.simulation.seconds
+
+    def civil(self) -> float:
+        """Return civil time, later each time it is asked for, so that no two lives of a node begin at one moment."""
+        simulation = self.simulation
+        simulation.told = max(EPOCH + simulation.seconds, simulation.told + 1 / MICROS)
+        return simulation.told
 
     def waiter(self) -> VirtualWaiter:
         """Return a fresh waiter."""

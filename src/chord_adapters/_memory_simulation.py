@@ -62,6 +62,8 @@ class Simulation:
         self.now: Micros = 0
         self.seconds = 0.0
         """The same in seconds, as nodes read it."""
+        self.told = 0.0
+        """The latest civil time that anybody was told."""
         self.links = links
         self.write_delay = write_delay
         self.codec = codec
@@ -243,18 +245,17 @@ class Simulation:
         self.steps += 1
         writes: list[Write] = []
         for effect in effects:
-            effect_type = type(effect)
-            if effect_type is Send:
-                self.send(host, effect.to, effect.message)  # type: ignore[union-attr]
-            elif effect_type is Write:
+            if isinstance(effect, Send):
+                self.send(host, effect.to, effect.message)
+            elif isinstance(effect, Write):
                 writes.append(effect)
-            elif effect_type is Finished:
-                handle = slot.handles.get(effect.op)  # type: ignore[union-attr]
+            elif isinstance(effect, Finished):
+                handle = slot.handles.get(effect.op)
                 if handle is not None:
-                    self.resolve(slot, handle, effect.result)  # type: ignore[union-attr]
+                    self.resolve(slot, handle, effect.result)
             else:
                 self.events.append(Logged(self.seconds, host.address, effect))
-                if effect_type is Stopped:
+                if isinstance(effect, Stopped):
                     self._stopped(host, slot)
         if self.watch is not None:
             self.watch(Step(self.seconds, slot.node, kind, argument, tuple(effects)))

@@ -7,9 +7,7 @@ that suspend only in ``_wait``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chord_adapters._arguments import bytes_of, content_key_of, name_of, place_of, timeout_of, value_of
 from chord_adapters._errors import Busy, error_of
@@ -68,15 +66,8 @@ class Operations(ABC, Generic[W]):
         """Tell whether a call may have more operations under way than one just now."""
         return True
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
-        if self._calls >= MAX_CALLS:
-            raise Busy(f"{self._calls} calls wait already")
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+    def _call(self) -> _Call:
+        return _Call(self)
 
     async def _perform(self, operation: Operation, timeout: float | None) -> Result:
         timeout = timeout_of(timeout) or self._config.operation_timeout
@@ -163,6 +154,24 @@ class Operations(ABC, Generic[W]):
 
     def _doors(self) -> Doors[W]:
         return Doors(self._start, self._wait, self._abandon, self._now, self._room, self._config.operation_timeout)
+
+
+class _Call:
+    """Counts a call while it is unfinished; raises `Busy` on entering when there are too many."""
+
+    __slots__ = ("_operations",)
+
+    def __init__(self, operations: Operations[Any]) -> None:
+        self._operations = operations
+
+    def __enter__(self) -> None:
+        operations = self._operations
+        if operations._calls >= MAX_CALLS:
+            raise Busy(f"{operations._calls} calls wait already")
+        operations._calls += 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._operations._calls -= 1
 
 
 def succeeded(result: Result) -> Result:

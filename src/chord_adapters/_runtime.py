@@ -30,6 +30,9 @@ class Runtime(Protocol):
     def now(self) -> float:
         """Return the seconds of the loop's monotonic clock."""
 
+    def civil(self) -> float:
+        """Return civil time, Unix seconds."""
+
     def wake_at(self, when: float) -> None:
         """Call ``Engine.woken`` once at ``when``, and no more at what was said before."""
 

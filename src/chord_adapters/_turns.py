@@ -82,8 +82,9 @@ class Turns:
         """Return a new ticket, the last in the line."""
         self._number += 1
         ticket = Ticket(self._number, operation, deadline, waiter, place)
+        if not self.room:  # Who has their turn at once cannot wait too long.
+            self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         self._waiting[ticket.number] = ticket
-        self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         return ticket
 
     def next(self) -> Ticket | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -292,6 +293,9 @@ class _Runtime:
 
     def now(self) -> float:
         return self.loop.time()
+
+    def civil(self) -> float:
+        return time.time()
 
     def waiter(self) -> _Waiter:
         return _Waiter(self.loop)

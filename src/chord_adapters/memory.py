@@ -73,6 +73,7 @@ __all__ = [
     "ValueTooLarge",
     "VersionMismatch",
     "connect",
+    "current_time",
     "open_node",
     "sleep",
 ]
@@ -135,3 +136,8 @@ async def connect(
 async def sleep(seconds: float, *, simulation: Network | None = None) -> None:
     """Let this much virtual time pass."""
     await wait_until(simulation or current(), seconds)
+
+
+def current_time(*, simulation: Network | None = None) -> float:
+    """Return virtual time in seconds."""
+    return (simulation or current()).now

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import math
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -363,6 +364,9 @@ class _Runtime:
 
     def now(self) -> float:
         return trio.current_time()
+
+    def civil(self) -> float:
+        return time.time()
 
     def waiter(self) -> _Waiter:
         return _Waiter()

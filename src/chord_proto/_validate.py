@@ -2,78 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from typing import Any
 
+from chord_proto import messages
 from chord_proto.config import Config
-from chord_proto.messages import (
-    Acknowledged,
-    Answer,
-    Closer,
-    Confirm,
-    Elsewhere,
-    FindSuccessor,
-    Found,
-    GetDigest,
-    Leaving,
-    ListRange,
-    Message,
-    Neighbours,
-    Notify,
-    Pong,
-    Reason,
-    Refused,
-    TakeOver,
-    Value,
-)
+from chord_proto.messages import Answer, Message, Notify, Reason
 from chord_proto.peer import Peer
 
 _REASONS = frozenset(int(reason) for reason in Reason)
+_FROM_SOMEBODY = (Answer, Notify)
 
 
-def _present(*peers: Peer | None) -> Iterator[Peer]:
-    return (peer for peer in peers if peer is not None)
+def _with(first: Peer | None, *others: Peer) -> tuple[Peer, ...]:
+    return others if first is None else (first, *others)
 
 
-def _named(message: Message) -> Iterable[Peer]:
-    """Return the peers that a message names, other than its sender."""
-    kind = type(message)
-    if kind is Neighbours:
-        assert isinstance(message, Neighbours)
-        return (*_present(message.predecessor), *message.successors)
-    if isinstance(message, Pong):
-        return message.predecessors
-    if isinstance(message, Found):
-        return (message.predecessor, *message.successors)
-    if isinstance(message, Closer | Elsewhere):
-        return message.peers
-    if isinstance(message, Value):
-        return message.replicas
-    if isinstance(message, Acknowledged):
-        return message.acked
-    if isinstance(message, Leaving):
-        return (*_present(message.predecessor), *message.predecessors, *message.successors)
-    return ()
+_NAMED: dict[type, Callable[[Any], tuple[Peer, ...]]] = {
+    messages.Neighbours: lambda message: _with(message.predecessor, *message.successors),
+    messages.Pong: lambda message: message.predecessors,
+    messages.Found: lambda message: (message.predecessor, *message.successors),
+    messages.Closer: lambda message: message.peers,
+    messages.Elsewhere: lambda message: message.peers,
+    messages.Value: lambda message: message.replicas,
+    messages.Acknowledged: lambda message: message.acked,
+    messages.Leaving: lambda message: _with(message.predecessor, *message.predecessors, *message.successors),
+}
+"""The peers that a message of each class names, other than its sender."""
+
+
+def _place(message: messages.FindSuccessor, limit: int) -> str | None:
+    return None if 0 <= message.place < limit else "a place beyond the circle"
+
+
+def _arc(message: Any, limit: int) -> str | None:
+    return None if 0 <= message.start < limit and 0 <= message.end < limit else "an arc beyond the circle"
+
+
+def _reason(message: messages.Refused, limit: int) -> str | None:
+    return None if message.reason in _REASONS else "an unknown reason"
+
+
+_FIELDS: dict[type, Callable[[Any, int], str | None]] = {
+    messages.FindSuccessor: _place,
+    messages.TakeOver: _arc,
+    messages.GetDigest: _arc,
+    messages.ListRange: _arc,
+    messages.Confirm: _arc,
+    messages.Refused: _reason,
+}
+"""What is wrong with other fields of a message, by class, given the number of places on the circle."""
 
 
 def fault(message: Message, config: Config) -> str | None:
     """Return what is wrong with a message, None for a proper one."""
-    source = message.source
+    source, bits, most = message.source, config.bits, config.max_virtual_nodes
     if source is None:
-        if isinstance(message, Answer | Notify):
+        if isinstance(message, _FROM_SOMEBODY):
             return "an answer or a notification from nobody"
-    elif message.incarnation < 1 or source.index >= config.max_virtual_nodes or not source.is_well_formed(config.bits):
+    elif message.incarnation < 1 or source.index >= most or not source.is_well_formed(bits):
         return "a sender that is not where its address belongs"
-    named = tuple(_named(message))
-    if len(named) > config.max_peers_in_message:
-        return "too many peers in one message"
-    for peer in named:
-        if peer.index >= config.max_virtual_nodes or not peer.is_well_formed(config.bits):
-            return "a peer that is not where its address belongs"
-    limit = 1 << config.bits
-    if isinstance(message, FindSuccessor):
-        return None if 0 <= message.place < limit else "a place beyond the circle"
-    if isinstance(message, TakeOver | GetDigest | ListRange | Confirm):
-        return None if 0 <= message.start < limit and 0 <= message.end < limit else "an arc beyond the circle"
-    if isinstance(message, Refused) and message.reason not in _REASONS:
-        return "an unknown reason"
-    return None
+    kind = type(message)
+    named = _NAMED.get(kind)
+    if named is not None:
+        peers = named(message)
+        if len(peers) > config.max_peers_in_message:
+            return "too many peers in one message"
+        for peer in peers:
+            if peer.index >= most or not peer.is_well_formed(bits):
+                return "a peer that is not where its address belongs"
+    check = _FIELDS.get(kind)
+    return None if check is None else check(message, 1 << bits)

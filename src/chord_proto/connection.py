@@ -48,7 +48,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_buffer", "_codec", "_failure", "_held", "_hello", "_initiator", "_max_frame", "_out", "_over",
+        "_ahead", "_buffer", "_codec", "_failure", "_held", "_hello", "_initiator", "_max_frame", "_out", "_over",
         "established", "queued_bytes", "refused", "remote_address", "version",
     )  # fmt: skip
 
@@ -58,6 +58,8 @@ class Connection:
         if not 1 <= max_frame <= _MAX_LENGTH:
             raise ValueError(f"max_frame must be 1 to {_MAX_LENGTH}")
         self._initiator = initiator
+        self._ahead = initiator and hello.versions[0] == hello.versions[1]
+        """Frames need not wait for the welcome."""
         self._hello = hello
         self._codec = codec
         self._max_frame = max_frame
@@ -82,7 +84,7 @@ class Connection:
         self.queued_bytes: int = 0
         """How many bytes wait to be taken by `data_to_send`, those that wait for the welcome included."""
         if initiator:
-            self._queue(self._out, hello.pack())
+            self._queue(hello.pack())
 
     def send(self, message: Message) -> None:
         """Queue a message.  One that comes after the end of the connection is dropped, as on its way it might be.
@@ -96,9 +98,9 @@ class Connection:
             raise LocalProtocolError(f"{name} takes {len(body)} bytes, more than a frame's {self._max_frame}")
         if self._over:
             return
-        lowest, highest = self._hello.versions
-        ahead = self._initiator and lowest == highest
-        self._queue(self._out if self.established or ahead else self._held, _LENGTH.pack(len(body)), body)
+        out = self._out if self.established or self._ahead else self._held
+        out += (_LENGTH.pack(len(body)), body)
+        self.queued_bytes += LENGTH_SIZE + len(body)
 
     def data_to_send(self) -> bytes:
         """Return all that waits to be sent, in one piece, and forget it; ``b""`` when nothing waits."""
@@ -217,7 +219,7 @@ class Connection:
             self._refuse(reason, pack_reply(Reply.BITS, ours.bits))
         else:
             self.remote_address = theirs.address or None
-            self._queue(self._out, pack_reply(Reply.WELCOME, version))
+            self._queue(pack_reply(Reply.WELCOME, version))
             self._open(version)
         return size
 
@@ -233,7 +235,7 @@ class Connection:
         self.refused = reason
         self._end()
         if reply:
-            self._queue(self._out, reply)
+            self._queue(reply)
 
     def _end(self) -> None:
         """Forget all that was queued and buffered."""
@@ -244,6 +246,6 @@ class Connection:
         self._held.clear()
         self.queued_bytes = 0
 
-    def _queue(self, queue: list[bytes], *pieces: bytes) -> None:
-        queue += pieces
-        self.queued_bytes += sum(map(len, pieces))
+    def _queue(self, piece: bytes) -> None:
+        self._out.append(piece)
+        self.queued_bytes += len(piece)

@@ -206,7 +206,10 @@ class Context:
         known = None if peer is None else self.routing.known.get(peer.id)
         if known is None or known.srtt < 0:
             return config.initial_timeout
-        return min(max(known.srtt + 4 * known.rttvar, config.min_timeout), max(config.max_timeout, 2 * known.srtt))
+        timeout = known.srtt + 4 * known.rttvar
+        if timeout <= config.min_timeout:
+            return config.min_timeout
+        return min(timeout, max(config.max_timeout, 2 * known.srtt))
 
     def match(self, answer: Answer, sender: Address) -> Call | None:
         """Take the outstanding request that ``answer``, from ``sender``, belongs to; None for a late or forged one."""

@@ -91,8 +91,8 @@ class Coordinator:
         self.writes = writes
         self.ranges = ranges
         self.active: dict[int, Coordination] = {}
-        self.decided: dict[tuple[bytes, int], Record] = {}
-        """Writes decided here lately, by name and write id, so that a retry is recognised."""
+        self.decided: dict[tuple[bytes, int], str] = {}
+        """Versions of writes decided here lately, by name and write id, so that a retry is recognised."""
         self._next = 0
 
     # Reading
@@ -105,7 +105,6 @@ class Coordinator:
             ctx.refuse(asker, Reason.INVALID)
             return
         held = self.writes.table.get(message.space, message.name)
-        others = tuple(peer for peer in routing.replicas() if peer.id != ctx.me.id)
         is_block = message.space == Space.BLOCK
         if message.through or (is_block and held is not None):
             ctx.answer(asker, Value, held, ())
@@ -116,13 +115,17 @@ class Coordinator:
             return
         arc = self.ranges.pending_for(place)
         if arc is None or (held is not None and not arc.by_grant):
-            ctx.answer(asker, Value, held, others if is_block else ())
+            ctx.answer(asker, Value, held, self._others() if is_block else ())
         elif arc.by_grant:
             ctx.answer(asker, Elsewhere, tuple(routing.successors[:1]), True)
-        elif others:
+        elif others := self._others():
             ctx.answer(asker, Elsewhere, others, True)
         else:
             ctx.refuse(asker, Reason.NOT_READY)
+
+    def _others(self) -> tuple[Peer, ...]:
+        """Return where else the keys that this node owns belong."""
+        return tuple(peer for peer in self.ctx.routing.replicas() if peer.id != self.ctx.me.id)
 
     def _elsewhere(self, asker: Asker, place: int) -> None:
         routing = self.ctx.routing
@@ -191,15 +194,13 @@ class Coordinator:
         newest = self.writes.newest(message.space, message.name)
         if newest is not None and newest.write_id == message.write_id:
             return newest
-        earlier = self.decided.get((message.name, message.write_id))
-        if earlier is not None:
-            return earlier
-        version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset)
-        item = Record(message.space, message.name, message.value, version, message.write_id)
-        self.decided[message.name, message.write_id] = item
-        while len(self.decided) > _MAX_DECIDED:
-            del self.decided[next(iter(self.decided))]
-        return item
+        version = self.decided.get((message.name, message.write_id))
+        if version is None:
+            version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset)
+            self.decided[message.name, message.write_id] = version
+            while len(self.decided) > _MAX_DECIDED:
+                del self.decided[next(iter(self.decided))]
+        return Record(message.space, message.name, message.value, version, message.write_id)
 
     def _spread(self, coordination: Coordination) -> None:
         """Send the copies that are missing to the present replicas."""
@@ -252,16 +253,17 @@ class Coordinator:
         """Acknowledge once enough distinct replicas hold the write durably; end once all do."""
         targets = self.ctx.routing.replicas()
         missing = [peer for peer in targets if peer.id not in coordination.acked]
-        needed = self._needed(coordination.item.space)
-        # Distinct addresses count; the present replicas go before places that held one earlier.
-        holders = (self.ctx.me, *(p for p in targets if p not in missing), *coordination.acked.values())
-        acked = first_distinct(holders, len(holders))
-        enough = coordination.durable and len(acked) >= needed
-        if coordination.item.space == Space.BLOCK:
-            enough = enough and not missing and len(targets) >= needed
-        if enough and coordination.asker is not None:
-            self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, acked)
-            coordination.asker = None
+        if coordination.asker is not None and coordination.durable:
+            needed = self._needed(coordination.item.space)
+            # Distinct addresses count; the present replicas go before places that held one earlier.
+            holders = (self.ctx.me, *(p for p in targets if p not in missing), *coordination.acked.values())
+            acked = first_distinct(holders, len(holders))
+            enough = len(acked) >= needed
+            if coordination.item.space == Space.BLOCK:
+                enough = enough and not missing and len(targets) >= needed
+            if enough:
+                self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, acked)
+                coordination.asker = None
         if coordination.asker is None and (not missing or not coordination.waiting):
             self._end(coordination, complete=not missing)
 

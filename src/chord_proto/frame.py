@@ -98,7 +98,8 @@ class Frame:
         if self._dead:
             raise LocalProtocolError("the node died of an internal error")
         ctx = self.ctx
-        ctx.now = max(ctx.now, now)
+        if now > ctx.now:
+            ctx.now = now
         predecessor = ctx.routing.predecessor
         completed = self.ranges.completed
         try:
@@ -186,14 +187,15 @@ class Frame:
     def _receive(self, message: Message, sender: Address) -> None:
         ctx = self.ctx
         ctx.counters.received += 1
-        if self.ring.phase is Phase.STOPPED or message.target not in (None, ctx.me.id):
+        target, life = message.target, message.target_incarnation
+        if self.ring.phase is Phase.STOPPED or (target is not None and target != ctx.me.id):
             ctx.counters.ignored += 1
             return
         complaint = fault(message, ctx.config)
         if complaint is not None:
             ctx.misbehaved(sender, complaint)
             return
-        if message.target_incarnation not in (0, ctx.incarnation):
+        if life and life != ctx.incarnation:
             ctx.counters.ignored += 1
             if isinstance(message, Request):
                 ctx.refuse(ctx.asker(message, sender), Reason.OTHER_LIFE)

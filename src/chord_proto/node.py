@@ -67,6 +67,7 @@ class Node(Frame):
     def join(self, op: OpId, via: Sequence[Address], *, now: float) -> list[Effect]:
         """Join the ring through any of the addresses ``via``; tries for ever, ends in ``Joined``."""
         self._require(Phase.NEW)
+        self._unused(op)
         contacts = tuple(dict.fromkeys(address for address in via if self.me.index or address != self.me.address))
         if not contacts:
             raise LocalProtocolError("there is nobody to join by")
@@ -76,6 +77,7 @@ class Node(Frame):
         """Hand the range over and leave, within ``Config.leave_timeout``; ends in ``Left``."""
         if self.phase in (Phase.LEAVING, Phase.STOPPED):
             raise LocalProtocolError(f"the node is {self.phase.value} already")
+        self._unused(op)
         return self._input(now, self._leave, op)
 
     def _leave(self, op: OpId) -> None:
@@ -119,8 +121,7 @@ class Node(Frame):
 
     def perform(self, op: OpId, operation: Operation, *, now: float, timeout: float | None = None) -> list[Effect]:
         """Carry out ``operation`` within ``timeout`` seconds (by default ``Config.operation_timeout``)."""
-        if op in self.tasks.by_op:
-            raise LocalProtocolError(f"operation {op} is under way already")
+        self._unused(op)
         if timeout is not None and timeout <= 0:
             raise LocalProtocolError("a timeout is greater than zero")
         if isinstance(operation, Describe):
@@ -266,6 +267,10 @@ class Node(Frame):
     def _require(self, phase: Phase) -> None:
         if self.phase is not phase:
             raise LocalProtocolError(f"the node is {self.phase.value}, not {phase.value}")
+
+    def _unused(self, op: OpId) -> None:
+        if op in self.tasks.by_op or op in (self.membership.join_op, self.membership.leave_op):
+            raise LocalProtocolError(f"operation {op} is under way already")
 
     def _place(self, key: int | bytes) -> int:
         if isinstance(key, bytes):

@@ -12,7 +12,7 @@ import attrs
 
 from chord_proto.config import Config
 from chord_proto.identifiers import between, within
-from chord_proto.peer import Peer
+from chord_proto.peer import Address, Peer
 
 LIST_SLACK = 32
 """How far a successor list may run on past r until it names R distinct addresses."""
@@ -47,15 +47,12 @@ def first_distinct(peers: Iterable[Peer], count: int) -> tuple[Peer, ...]:
 
     The one rule of placement: ``peers`` begins with the key's owner.
     """
-    chosen: list[Peer] = []
-    addresses: set[str] = set()
+    chosen: dict[Address, Peer] = {}
     for peer in peers:
-        if peer.address not in addresses:
-            addresses.add(peer.address)
-            chosen.append(peer)
-            if len(chosen) == count:
-                break
-    return tuple(chosen)
+        chosen.setdefault(peer.address, peer)
+        if len(chosen) == count:
+            break
+    return tuple(chosen.values())
 
 
 @attrs.define(eq=False)
@@ -120,14 +117,12 @@ class Routing:
             del self.ids[bisect_left(self.ids, peer_id)]
 
     def _evict(self) -> None:
+        """Forget the eighth of the table that was heard least lately, but none that a pointer names."""
         pinned = {peer.id for peer in self.pointers()}
-        oldest = min(
-            (known for known in self.known.values() if known.peer.id not in pinned),
-            key=lambda known: (known.heard, known.peer.id),
-            default=None,
-        )
-        if oldest is not None:
-            self.forget(oldest.peer.id)
+        others = [known for known in self.known.values() if known.peer.id not in pinned]
+        others.sort(key=lambda known: (known.heard, known.peer.id))
+        for known in others[: max(1, self.config.max_known_peers // 8)]:
+            self.forget(known.peer.id)
 
     def learn_arcs(self, start: int, peers: Iterable[Peer], now: float) -> None:
         """Remember that the ``peers`` follow each other on the circle, the first one after ``start``."""
@@ -162,7 +157,10 @@ class Routing:
 
     def replicas(self) -> tuple[Peer, ...]:
         """Return where the keys that this node owns belong: the first R living places of distinct addresses."""
-        return first_distinct((p for p in self.extended() if p.id not in self.suspects), self.config.replicas)
+        places: Iterable[Peer] = self.extended()
+        if self.suspects:
+            places = (peer for peer in places if peer.id not in self.suspects)
+        return first_distinct(places, self.config.replicas)
 
     def closest_preceding(self, place: int, count: int) -> list[Peer]:
         """Return up to ``count`` known living peers between this node and ``place``, closest to it first."""

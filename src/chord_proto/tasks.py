@@ -131,7 +131,7 @@ class Tasks:
         space, name = _names(operation)
         if isinstance(operation, Locate):
             place = operation.place
-        elif isinstance(operation, Fetch | Store):
+        elif isinstance(operation, (Fetch, Store)):
             place = place_of_content(int.from_bytes(name), ctx.config.bits)
         else:
             place = place_of_name(name, ctx.config.bits)
@@ -140,7 +140,7 @@ class Tasks:
         if refusal is not None:
             self._report(task, Failed(refusal))
             return
-        if isinstance(operation, Put | Delete):
+        if isinstance(operation, (Put, Delete)):
             task.write_id = ctx.rng.request_id()
         self.active[task.number] = task
         if op is not None:
@@ -160,7 +160,7 @@ class Tasks:
             return Failure.TOO_LARGE
         if isinstance(operation, Store) and len(operation.data) > config.max_value_size:
             return Failure.TOO_LARGE
-        if isinstance(operation, Get | Put | Delete) and len(operation.name) > config.max_key_size:
+        if isinstance(operation, (Get, Put, Delete)) and len(operation.name) > config.max_key_size:
             return Failure.INVALID
         if isinstance(operation, Locate) and not 0 <= operation.place < 1 << config.bits:
             return Failure.INVALID
@@ -227,7 +227,7 @@ class Tasks:
             if found.came_round and len(replicas) < self.ctx.config.replicas:
                 replicas = first_distinct((*found.successors, found.predecessor), self.ctx.config.replicas)
             self._finish(task, Located(found.successors[0], replicas, found.path))
-        elif isinstance(task.operation, Get | Fetch) and self.ctx.routing.is_suspect(found.successors[0]):
+        elif isinstance(task.operation, (Get, Fetch)) and self.ctx.routing.is_suspect(found.successors[0]):
             # The ring has not yet noticed that the owner died: plain reads go on at its replicas (section 7).
             task.rest = list(first_distinct(found.successors, self.ctx.config.replicas))
             self._next_holder(task, answered=False)
@@ -236,7 +236,7 @@ class Tasks:
 
     def _ask(self, task: Task, peer: Peer, *, through: bool) -> None:
         operation, purpose = task.operation, AskedForTask(task.number, through)
-        if isinstance(operation, Get | Fetch):
+        if isinstance(operation, (Get, Fetch)):
             sent = self.ctx.ask(peer, purpose, GetRecord, task.space, task.name, through)
         else:
             value = None
@@ -255,7 +255,7 @@ class Tasks:
         task = self.active.get(purpose.number)
         if task is None:
             return
-        writes = not isinstance(task.operation, Get | Fetch)
+        writes = not isinstance(task.operation, (Get, Fetch))
         task.in_doubt = task.in_doubt or (task.unanswered and answer is None)
         task.unanswered = False
         if isinstance(answer, Value) and not writes:
@@ -306,7 +306,7 @@ class Tasks:
         peers = sorted(answer.peers, key=self.ctx.routing.is_suspect)
         if task.redirects > _MAX_REDIRECTS or not peers:
             self._pause(task)
-        elif answer.through and isinstance(task.operation, Get | Fetch):
+        elif answer.through and isinstance(task.operation, (Get, Fetch)):
             task.rest = peers
             self._next_holder(task, answered=True)
         elif task.redirects % 2:
@@ -356,7 +356,7 @@ class Tasks:
 
 def _names(operation: Operation) -> tuple[int, bytes]:
     """Return the space and name that an operation is about."""
-    if isinstance(operation, Get | Put | Delete):
+    if isinstance(operation, (Get, Put, Delete)):
         return Space.RECORD, operation.name
     if isinstance(operation, Store):
         return Space.BLOCK, content_key(operation.data).to_bytes(20)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 TimerKey: TypeAlias = tuple[str, int]
 """What a timer is for: its kind, and which of that kind (0 for the periodic ones)."""
+_Entry: TypeAlias = tuple[float, int, TimerKey]
 
 
 class Timers:
@@ -15,18 +16,20 @@ class Timers:
     __slots__ = ("_armed", "_heap", "_sequence")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, TimerKey]] = []
-        self._armed: dict[TimerKey, tuple[float, int]] = {}
+        self._heap: list[_Entry] = []
+        self._armed: dict[TimerKey, _Entry] = {}
+        """The entry of the heap that counts, for each key: all others are stale."""
         self._sequence = 0
 
     def arm(self, key: TimerKey, when: float) -> None:
         """Let ``key`` fall due at ``when`` (seconds), instead of any earlier setting."""
         self._sequence += 1
-        self._armed[key] = (when, self._sequence)
-        heappush(self._heap, (when, self._sequence, key))
-        if len(self._heap) > 64 + 2 * len(self._armed):
-            self._heap = [(at, number, name) for name, (at, number) in self._armed.items()]
-            heapify(self._heap)
+        heap, armed = self._heap, self._armed
+        entry = armed[key] = (when, self._sequence, key)
+        heappush(heap, entry)
+        if len(heap) > 64 + 2 * len(armed):
+            heap[:] = armed.values()
+            heapify(heap)
 
     def arm_earlier(self, key: TimerKey, when: float) -> None:
         """Let ``key`` fall due at ``when`` unless it already does so earlier."""
@@ -36,8 +39,9 @@ class Timers:
 
     def disarm(self, key: TimerKey) -> None:
         """Forget ``key``; harmless when it is not armed."""
-        self._armed.pop(key, None)
-        self._prune()
+        entry = self._armed.pop(key, None)
+        if entry is not None and self._heap[0] is entry:
+            self._prune()
 
     def clear(self) -> None:
         """Forget all."""
@@ -51,35 +55,34 @@ class Timers:
 
     def pop_due(self, now: float) -> TimerKey | None:
         """Disarm and return the earliest timer that is due, or None."""
-        self._prune()
-        if not self._heap or self._heap[0][0] > now:
-            return None
-        key = heappop(self._heap)[2]
-        del self._armed[key]
-        self._prune()
-        return key
+        heap, armed = self._heap, self._armed
+        while heap:
+            entry = heap[0]
+            if armed.get(entry[2]) is not entry:
+                heappop(heap)
+            elif entry[0] > now:
+                return None
+            else:
+                del armed[entry[2]]
+                self._prune()
+                return entry[2]
+        return None
 
     @property
     def deadline(self) -> float | None:
         """When the earliest timer falls due."""
-        heap = self._heap
-        if not heap:
+        if not self._heap:
             return None
-        top = heap[0]
-        armed = self._armed.get(top[2])
-        if armed is not None and armed[1] == top[1]:
+        top = self._heap[0]
+        if self._armed.get(top[2]) is top:
             return top[0]
-        return min((at for at, _ in self._armed.values()), default=None)
+        return min((entry[0] for entry in self._armed.values()), default=None)
 
     def items(self) -> list[tuple[TimerKey, float]]:
         """Return all armed timers, in order of key."""
-        return sorted((key, when) for key, (when, _) in self._armed.items())
+        return sorted((key, entry[0]) for key, entry in self._armed.items())
 
     def _prune(self) -> None:
-        heap = self._heap
-        while heap:
-            _, number, key = heap[0]
-            armed = self._armed.get(key)
-            if armed is not None and armed[1] == number:
-                return
+        heap, armed = self._heap, self._armed
+        while heap and armed.get(heap[0][2]) is not heap[0]:
             heappop(heap)

@@ -6,6 +6,9 @@ the order is total, and later writes at one node sort after all versions that it
 
 from __future__ import annotations
 
+import re
+
+_FORM = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}-[0-9a-f]{16}")
 _COUNTER_LIMIT = 1 << 16
 _TIME_LIMIT = 1 << 48
 
@@ -45,5 +48,4 @@ class HybridClock:
 
 def is_version(text: str) -> bool:
     """Tell whether ``text`` has the form of a version."""
-    parts = text.split("-")
-    return [len(part) for part in parts] == [12, 4, 16] and all(set(part) <= set("0123456789abcdef") for part in parts)
+    return _FORM.fullmatch(text) is not None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-from collections.abc import AsyncIterator, Callable, Iterable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import anyio
 import attrs
+import pytest
 
+from chord_adapters import memory
 from chord_adapters._node import Node
 from chord_proto.config import Config
 from chord_proto.identifiers import distance
@@ -34,24 +39,34 @@ class Backend:
 
     name: str
     loop: str
+    """The event loop that it needs, for anyio's plugin."""
     open_node: Callable[..., Any]
     connect: Callable[..., Any]
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    """Lets time pass, in seconds: that of the loop, or virtual time."""
+    now: Callable[[], float] = anyio.current_time
 
     def __str__(self) -> str:
         return self.name
 
 
-def _installed() -> list[Backend]:
-    backends = []
-    for name in ("asyncio", "trio"):
-        if importlib.util.find_spec(name) is not None:
-            module = import_module(f"chord_adapters.{name}")
-            backends.append(Backend(name, name, module.open_node, module.connect))
-    return backends
+LOOPS = [name for name in ("asyncio", "trio") if importlib.util.find_spec(name) is not None]
+"""The event loops that are installed."""
 
 
-SOCKETS = _installed()
+def _over_sockets(loop: str) -> Backend:
+    module = import_module(f"chord_adapters.{loop}")
+    return Backend(loop, loop, module.open_node, module.connect)
+
+
+SOCKETS = [_over_sockets(loop) for loop in LOOPS]
 """The adapters that use real sockets."""
+MEMORY = Backend("memory", "asyncio", memory.open_node, memory.connect, memory.sleep, memory.current_time)
+"""The one that simulates a network in virtual time."""
+over_sockets = pytest.mark.parametrize("backend", SOCKETS, ids=str, indirect=True)
+"""For tests that use sockets of their own."""
+in_use: list[Backend] = []
+"""The backend of the test that is running."""
 LISTEN = "127.0.0.1:0"
 
 
@@ -93,3 +108,30 @@ async def ring(backend: Backend, size: int, **options: Any) -> AsyncIterator[lis
             nodes.append(await stack.enter_async_context(backend.open_node(LISTEN, join=join, **options)))
         await settled(nodes)
         yield nodes
+
+
+def things(loop: str) -> tuple[int, int, int]:
+    """Count the tasks, the sockets and the threads of ours that exist just now."""
+    return _tasks(loop), _sockets(), _threads()
+
+
+def _tasks(loop: str) -> int:
+    if loop == "trio":
+        import trio
+
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
+
+
+def _sockets() -> int:
+    count = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            count += str(entry.readlink()).startswith("socket:")
+        except FileNotFoundError:
+            continue  # The directory's own descriptor.
+    return count
+
+
+def _threads() -> int:
+    return sum(thread.name == "chord" for thread in threading.enumerate())

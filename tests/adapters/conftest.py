@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.adapters.backends import SOCKETS, Backend, until
+from tests.adapters.backends import LOOPS, MEMORY, SOCKETS, Backend, in_use, things, until
 
-collect_ignore = [] if any(backend.name == "trio" for backend in SOCKETS) else ["test_serve_node.py"]
+collect_ignore = [] if "trio" in LOOPS else ["test_serve_node.py"]
 
 
-@pytest.fixture(params=SOCKETS, ids=str)
-def backend(request: pytest.FixtureRequest) -> Backend:
+@pytest.fixture(params=[*SOCKETS, MEMORY], ids=str)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """The implementation under test."""
     chosen = request.param
     assert isinstance(chosen, Backend)
-    return chosen
+    in_use.append(chosen)
+    yield chosen
+    in_use.remove(chosen)
 
 
 @pytest.fixture
@@ -31,36 +30,10 @@ def anyio_backend(backend: Backend) -> str:
 @pytest.fixture
 async def nothing_left(anyio_backend: str) -> AsyncIterator[None]:
     """Fail a test after which there are more tasks, sockets or threads of ours than before."""
-    before = _things(anyio_backend)
+    before = things(anyio_backend)
     yield
     await until(
-        lambda: all(now <= then for now, then in zip(_things(anyio_backend), before, strict=True)),
-        f"no more tasks, sockets and threads than the {before} before; {_things(anyio_backend)} right after",
+        lambda: all(now <= then for now, then in zip(things(anyio_backend), before, strict=True)),
+        f"no more tasks, sockets and threads than the {before} before; {things(anyio_backend)} right after",
         within=5.0,
     )
-
-
-def _things(loop: str) -> tuple[int, int, int]:
-    return _tasks(loop), _sockets(), _threads()
-
-
-def _tasks(loop: str) -> int:
-    if loop == "trio":
-        import trio
-
-        return trio.lowlevel.current_statistics().tasks_living
-    return len(asyncio.all_tasks())
-
-
-def _sockets() -> int:
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            count += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue  # The directory's own descriptor.
-    return count
-
-
-def _threads() -> int:
-    return sum(thread.name == "chord" for thread in threading.enumerate())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chord_proto.config import Config
-from tests.adapters.backends import LISTEN, QUICK, Backend, ring
+from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
@@ -136,6 +136,7 @@ async def test_bad_arguments_of_connect(backend: Backend, address: str) -> None:
             raise AssertionError("the body is not entered")
 
 
+@over_sockets
 async def test_a_port_in_use(backend: Backend) -> None:
     """A port where somebody listens is an `OSError` that says where, and the one who listens is unharmed."""
     async with ring(backend, 1) as nodes:
@@ -145,6 +146,7 @@ async def test_a_port_in_use(backend: Backend) -> None:
         assert await nodes[0].get("k") is None
 
 
+@over_sockets
 async def test_joining_by_oneself(backend: Backend) -> None:
     """One's own address is ignored among the contacts, and an error if it is the only one, by whatever name."""
     with socket.socket() as free:
@@ -168,6 +170,7 @@ async def test_joining_by_oneself(backend: Backend) -> None:
             assert node.successors == (nodes[0].peer,)
 
 
+@over_sockets
 async def test_addresses_are_canonical(backend: Backend) -> None:
     """Names come out in lower case, IPv6 in brackets, and the port is the one that was picked."""
     async with backend.open_node("LOCALHOST:0", config=QUICK) as node:
@@ -182,6 +185,7 @@ async def test_addresses_are_canonical(backend: Backend) -> None:
         assert node.address == "example.org:7000"
 
 
+@over_sockets
 async def test_ipv6(backend: Backend) -> None:
     """Two nodes on the loopback address of IPv6 find each other."""
     async with backend.open_node("[0:0:0:0:0:0:0:1]:0", config=QUICK) as node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -16,9 +16,9 @@ from chord_proto.connection import Connection, Hello, frame_limit
 from chord_proto.messages import FindSuccessor, Message, Perform, Performed
 from chord_proto.operations import Fetch, Fetched, Operation, Put
 from chord_proto.wire import Codec
-from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, ring, until
+from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, over_sockets, ring, things, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left"), over_sockets]
 
 
 class Stranger:
@@ -184,6 +184,23 @@ async def test_an_asker_that_does_not_read(backend: Backend, monkeypatch: pytest
             await until(lambda: nodes[1].stats().links.stalled == 1, "the connection is closed")
             tasks.cancel_scope.cancel()
         await _is_well(nodes)
+
+
+async def test_leaving_while_somebody_does_not_read(backend: Backend) -> None:
+    """The end of a node does not wait for who reads nothing, and when the block has ended everything is closed."""
+    before = things(backend.loop)
+    async with AsyncExitStack() as stack:
+        async with backend.open_node(LISTEN, config=QUICK) as node:
+            await node.wait_ready()
+            key = await node.store(bytes(60_000))
+            other = await stack.enter_async_context(stranger(node))
+            await other.say_hello()
+            with anyio.move_on_after(0.5):  # By then nothing more goes into the buffers between.
+                while True:
+                    await other.ask(*[Fetch(key)] * 50)
+            began = anyio.current_time()
+        assert anyio.current_time() - began < _links.FLUSH_TIMEOUT + 1.0
+        assert [now - then for now, then in zip(things(backend.loop), before, strict=True)] == [0, 1, 0]
 
 
 async def test_another_network(backend: Backend) -> None:

@@ -39,6 +39,19 @@ class Entry:
         """The newest version that was acknowledged."""
         return max(self.acknowledged, default=None)
 
+    def lose(self, address: str, *, failed: bool) -> None:
+        """Count an address out that has failed, or has left and handed its range over.
+
+        Leaving alone loses nothing.  But until repair has made up for the copy, one fewer of the others may fail.
+        """
+        if address not in self.named:
+            return
+        self.named -= {address}
+        if failed or self.failed:
+            self.excused = self.allowance == 0
+        self.failed = self.failed or failed
+        self.allowance = max(0, self.allowance - 1)
+
 
 class Ledger:
     """Every operation of a run.  ``holders`` tells which live addresses hold a name durably, and in which version."""
@@ -48,6 +61,10 @@ class Ledger:
         self.holders = holders
         self.entries: dict[Name, Entry] = {}
         self.open: list[Handle] = []
+        self._gone: list[tuple[str, bool]] = []
+        """Who went, in order, and whether by failing."""
+        self._begun: dict[int, int] = {}
+        """How many had gone when an operation began, by identity of its handle."""
         self.problems: list[str] = []
         self.done = 0
 
@@ -64,6 +81,7 @@ class Ledger:
             elif isinstance(operation, Delete):
                 entry.written[None] = None
         self.open.append(handle)
+        self._begun[id(handle)] = len(self._gone)
 
     def collect(self) -> None:
         """Take the results of operations that have ended since."""
@@ -71,22 +89,23 @@ class Ledger:
             self.open.remove(handle)
             self.done += 1
             name = name_of(handle)
+            gone_before = self._begun.pop(id(handle))
             if name is not None:
-                self._ended(handle, name, self.entries[name])
+                self._ended(handle, name, self.entries[name], gone_before)
 
-    def _ended(self, handle: Handle, name: Name, entry: Entry) -> None:
+    def _ended(self, handle: Handle, name: Name, entry: Entry, gone_before: int) -> None:
         result, operation = handle.result, handle.operation
         if isinstance(result, Stored):
             value = getattr(operation, "value", getattr(operation, "data", None))
             if entry.acknowledged.setdefault(result.version, value) != value:
                 self.problems.append(f"D6: version {result.version} of {name} is two values")
-            self._acknowledged(result, name, entry)
+            self._acknowledged(result, name, entry, gone_before)
         elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
             self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
         elif isinstance(result, Failed) and result.reason is Failure.INVALID:
             self.problems.append(f"{operation} is invalid")
 
-    def _acknowledged(self, result: Stored, name: Name, entry: Entry) -> None:
+    def _acknowledged(self, result: Stored, name: Name, entry: Entry, gone_before: int) -> None:
         addresses = [peer.address for peer in result.acked]
         if len(set(addresses)) < len(addresses):
             self.problems.append(f"D3: {result.acked} are not distinct")
@@ -96,34 +115,26 @@ class Ledger:
             needed = len(addresses) if name[0] == Space.BLOCK else min(len(addresses), self.config.replicas // 2 + 1)
             entry.named, entry.allowance = frozenset(addresses), needed - 1
             entry.failed = entry.excused = False
+            # Some of those who hold it may have gone before the word of it was here.
+            for address, failed in self._gone[gone_before:]:
+                entry.lose(address, failed=failed)
 
     def failing(self, address: str, places: Iterable[Peer]) -> None:
         """Note that all at ``address`` is about to fail; ``places`` are the members, to tell what is repaired."""
-        self.collect()
-        members = sorted(places, key=lambda peer: peer.id)
-        for name, entry in self.entries.items():
-            if entry.newest is None or entry.excused:
-                continue
-            self._look_for_repair(name, entry, members)
-            if address in entry.named:
-                entry.named -= {address}
-                entry.allowance -= 1
-                entry.failed, entry.excused = True, entry.allowance < 0
+        self._going(address, places, failed=True)
 
     def left(self, address: str, places: Iterable[Peer]) -> None:
-        """Note that ``address`` has left and handed its range over.
+        """Note that ``address`` has left and handed its range over."""
+        self._going(address, places, failed=False)
 
-        That alone loses nothing.  But until repair has made up for the copy, one fewer of the others may fail.
-        """
+    def _going(self, address: str, places: Iterable[Peer], *, failed: bool) -> None:
         self.collect()
         members = sorted(places, key=lambda peer: peer.id)
         for name, entry in self.entries.items():
             if entry.newest is not None and not entry.excused:
                 self._look_for_repair(name, entry, members)
-                if address in entry.named:
-                    entry.named -= {address}
-                    entry.excused = entry.failed and entry.allowance == 0
-                    entry.allowance = max(0, entry.allowance - 1)
+                entry.lose(address, failed=failed)
+        self._gone.append((address, failed))
 
     def _look_for_repair(self, name: Name, entry: Entry, members: list[Peer]) -> None:
         assert entry.newest is not None

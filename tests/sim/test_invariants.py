@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import attrs
 import pytest
@@ -68,6 +69,11 @@ def view(place: int, successors: tuple[int, ...], predecessor: int | None = None
 def ring(*views: NodeView, **more: object) -> Snapshot:
     """Return a snapshot of these nodes with r = 2."""
     return Snapshot(views=views, **({"config": TWO} | more))  # type: ignore[arg-type]
+
+
+def changed(base: NodeView, change: dict[str, object]) -> NodeView:
+    """Return ``base`` with some fields changed."""
+    return attrs.evolve(base, **change)  # type: ignore[arg-type]
 
 
 def ideal(*places: int, config: Config = TWO) -> tuple[NodeView, ...]:
@@ -224,7 +230,7 @@ def test_s10_well_formed() -> None:
     base = attrs.evolve(view(0, ()), me=Peer.at("me", bits=6))
     assert [] == list(well_formed(ring(attrs.evolve(base, successors=(honest,), predecessor=honest))))
     for field, value in (("successors", (liar,)), ("predecessors", (liar,)), ("predecessor", liar)):
-        assert ["S10"] == names(list(well_formed(ring(attrs.evolve(base, **{field: value})))))
+        assert ["S10"] == names(list(well_formed(ring(changed(base, {field: value})))))
 
 
 def test_s11_pointers_existed() -> None:
@@ -362,7 +368,7 @@ def test_ideal_lists_run_on_until_they_name_enough_addresses() -> None:
 )
 def test_ideal_is_exact(change: dict[str, object]) -> None:
     """Any pointer that is not exact keeps a ring from being ideal, and the reason names the node."""
-    spoiled = (FOUR[0], attrs.evolve(FOUR[1], **change), *FOUR[2:])
+    spoiled = (FOUR[0], changed(FOUR[1], change), *FOUR[2:])
     reason = why_not_ideal(spoiled, TWO)
     assert reason is not None
     assert reason.startswith("n10:")
@@ -384,11 +390,7 @@ def test_principals_agree_with_the_definition_on_random_rings() -> None:
         snapshot = ring(*views)
         expected = []
         for candidate in sorted(places):
-            arcs = [
-                (left.id, right.id)
-                for lists in snapshot.extended_lists()
-                for left, right in zip(lists, lists[1:], strict=False)
-            ]
+            arcs = [(left.id, right.id) for lists in snapshot.extended_lists() for left, right in pairwise(lists)]
             turns = [((candidate - left) % 64, (right - left) % 64 or 64) for left, right in arcs]
             if not any(0 < to_candidate < to_right for to_candidate, to_right in turns):
                 expected.append(candidate)

@@ -1,0 +1,205 @@
+"""Rectify: a notifier is dialled back first, a predecessor is asked before it is replaced (chord.md section 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chord_proto.effects import Misbehaved, PeerFailed, PredecessorChanged, Send
+from chord_proto.messages import (
+    Busy,
+    FindSuccessor,
+    Found,
+    GetNeighbours,
+    Neighbours,
+    Notify,
+    Ping,
+    Pong,
+    Reason,
+    Refused,
+)
+from chord_proto.node import Node
+from tests.proto.rig import Rig, only, peer, request, sent
+
+
+def member() -> tuple[Rig, Node]:
+    """Return a member at 10, after 200 and before 60, that is not in the middle of a step."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.under_way.clear()
+    return rig, node
+
+
+def notify(rig: Rig, node: Node, place: int, *, life: int = 1) -> list[Ping]:
+    """Let a played peer notify the node; return the pings that this causes."""
+    return sent(Ping, rig.receive(node, request(Notify, peer(place), node, life=life)))
+
+
+def pong(rig: Rig, ping: Ping, *, member: bool = True) -> list[object]:
+    """Answer a ping."""
+    return [*rig.reply(ping, Pong, member, ())]
+
+
+def test_a_notifier_is_dialled_back_before_it_counts() -> None:
+    """A closer notifier is asked at the address that it claims, and adopted when it answers there."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 230)
+    assert (230, peer(200)) == (ping.target, node.predecessor)
+    effects = pong(rig, ping)
+    assert peer(230) == node.predecessor
+    assert [PredecessorChanged(peer(200), peer(230))] == only(PredecessorChanged, effects)
+
+
+def test_a_notifier_that_does_not_answer_changes_nothing() -> None:
+    """Who claims an address where it does not answer is never adopted."""
+    rig, node = member()
+    notify(rig, node, 230)
+    rig.run(10.0)
+    assert peer(230) != node.predecessor
+    assert PredecessorChanged(peer(200), peer(230)) not in rig.events
+
+
+def test_a_notifier_that_is_no_member_is_not_adopted() -> None:
+    """It lives, but says itself that it is outside."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 230)
+    pong(rig, ping, member=False)
+    assert peer(200) == node.predecessor
+
+
+def test_once_a_life_is_enough() -> None:
+    """Who has answered in this life is not dialled back again; its next life is."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 230)
+    pong(rig, ping)
+    assert [] == notify(rig, node, 230)
+    assert [230] == [ping.target for ping in notify(rig, node, 230, life=2)]
+
+
+def test_a_farther_notifier_has_the_predecessor_asked() -> None:
+    """The predecessor lives: it stays."""
+    rig, node = member()
+    (dial,) = notify(rig, node, 150)
+    (ask,) = sent(Ping, pong(rig, dial))  # type: ignore[arg-type]
+    assert (200, True) == (ask.target, node.view().busy)
+    pong(rig, ask)
+    assert (peer(200), False) == (node.predecessor, node.view().busy)
+
+
+def test_a_dead_predecessor_gives_way_to_the_candidate() -> None:
+    """The predecessor does not answer: the candidate takes its place in one step, which is never left empty."""
+    rig, node = member()
+    (dial,) = notify(rig, node, 150)
+    pong(rig, dial)
+    rig.run(6.0)
+    changes = only(PredecessorChanged, rig.events)
+    assert PredecessorChanged(peer(200), peer(150)) in changes
+    assert None not in [change.new for change in changes]
+    assert PeerFailed(peer(200)) in rig.events
+
+
+def test_a_predecessor_that_is_no_member_any_more_gives_way_at_once() -> None:
+    """Its own word that it is outside is as good as silence."""
+    rig, node = member()
+    (dial,) = notify(rig, node, 150)
+    (ask,) = sent(Ping, pong(rig, dial))  # type: ignore[arg-type]
+    pong(rig, ask, member=False)
+    assert peer(150) == node.predecessor
+
+
+def test_a_silent_predecessor_is_not_emptied() -> None:
+    """Suspected without anybody to replace it, the pointer stays as it is: it still tells what is owned."""
+    rig, node = member()
+    effects = []
+    while PeerFailed(peer(200)) not in effects:
+        assert rig.now < 120.0
+        rig.tick(node, 0.1)
+        for parcel in list(rig.under_way):
+            if isinstance(parcel.message, GetNeighbours) and parcel.to == peer(60).address:
+                rig.reply(parcel.message, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+        effects = rig.events
+    assert peer(200) == node.predecessor
+    assert node.owns(230)
+    assert not node.owns(150)
+
+
+def test_after_suspicion_any_notifier_is_adopted() -> None:
+    """The next notifier that answers replaces a suspected predecessor without another question."""
+    rig, node = member()
+    node.ctx.suspect(peer(200))
+    (dial,) = notify(rig, node, 150)
+    assert [] == sent(Ping, pong(rig, dial))  # type: ignore[arg-type]
+    assert peer(150) == node.predecessor
+
+
+def test_a_ring_of_one_adopts_any_notifier() -> None:
+    """Alone, whoever notifies and answers becomes the predecessor, and then is asked as successor."""
+    rig = Rig()
+    node = rig.create(10)
+    (dial,) = notify(rig, node, 3)
+    pong(rig, dial)
+    assert peer(3) == node.predecessor
+    rig.tick(node, 0.06)
+    rig.reply(rig.asked(GetNeighbours, peer(3)), Neighbours, None, (peer(10),), True, 2)
+    assert ((peer(3),), True) == (node.successors, node.came_round)
+
+
+# Busy: a step is under way
+
+
+def in_a_step() -> tuple[Rig, Node, GetNeighbours]:
+    """Return a member that waits for its successor's answer."""
+    rig, node = member()
+    rig.run(1.25)
+    asked = rig.asked(GetNeighbours, peer(60))
+    rig.under_way = [parcel for parcel in rig.under_way if parcel.message is asked]
+    assert node.view().busy
+    return rig, node, asked
+
+
+def test_questions_about_the_ring_state_are_answered_busy() -> None:
+    """During a step GetNeighbours gets Busy; before and after it gets the pointers."""
+    rig, node, asked = in_a_step()
+    assert [77] == [busy.request for busy in sent(Busy, rig.receive(node, request(GetNeighbours, peer(150), node)))]
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    (told,) = sent(Neighbours, rig.receive(node, request(GetNeighbours, peer(150), node)))
+    assert (peer(200), node.successors) == (told.predecessor, told.successors)
+
+
+def test_pings_and_lookups_are_always_answered() -> None:
+    """During a step too."""
+    rig, node, _ = in_a_step()
+    assert [True] == [pong.member for pong in sent(Pong, rig.receive(node, request(Ping, peer(150), node)))]
+    (found,) = sent(Found, rig.receive(node, request(FindSuccessor, peer(150), node, 230)))
+    assert node.me == found.successors[0]
+
+
+@pytest.mark.parametrize("order", [(220, 240, 230), (240, 220, 230), (230, 220, 240)])
+def test_the_closest_notification_waits_in_the_slot(order: tuple[int, ...]) -> None:
+    """Of those that come during a step the closest is dialled afterwards; none of them meanwhile."""
+    rig, node, asked = in_a_step()
+    assert [[], [], []] == [notify(rig, node, place) for place in order]
+    effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert [240] == [ping.target for ping in sent(Ping, effects)]
+
+
+def test_a_lie_about_ones_place_is_reported() -> None:
+    """A notifier whose id its address does not give is ignored and reported, and never asked."""
+    rig, node = member()
+    liar = type(peer(1))(230, "liar:1")
+    effects = rig.receive(node, Notify(liar, 1, 10, 0))
+    assert [Misbehaved("liar:1", "a sender that is not where its address belongs")] == effects
+    assert [] == only(Send, effects)
+
+
+def test_the_periodic_pong_tells_the_predecessors() -> None:
+    """Predecessor list := [p] + p's, in order and cut; a pong that speaks of others' order does not break it."""
+    rig, node = member()
+    rig.run(1.3)
+    ping = rig.asked(Ping, peer(200))
+    rig.reply(ping, Pong, True, (peer(150), peer(180), peer(100), peer(60), peer(20)))
+    assert [200, 150, 100] == [before.id for before in node.predecessors]
+    rig.under_way.clear()
+    rig.run(1.3)
+    rig.reply(rig.asked(Ping, peer(200)), Refused, Reason.NOT_MEMBER)
+    assert PeerFailed(peer(200)) in rig.events

@@ -1,0 +1,178 @@
+"""Stabilise, rule by rule: no first successor is adopted that has not itself just answered (chord.md section 2)."""
+
+from __future__ import annotations
+
+from chord_proto.effects import PeerFailed, PredecessorChanged, Send, SuccessorsChanged
+from chord_proto.messages import Busy, GetNeighbours, Neighbours, Notify, Reason, Refused
+from chord_proto.node import Node
+from tests.proto.rig import Rig, only, peer, sent
+
+
+def stabilising(before: int = 200, after: tuple[int, ...] = (60, 100, 150)) -> tuple[Rig, Node, GetNeighbours]:
+    """Return a member at 10 in the middle of a round: it has asked its first successor."""
+    rig = Rig()
+    node = rig.member(10, before=before, after=after, came_round=False)
+    asked = rig.asked(GetNeighbours, peer(after[0]))
+    rig.under_way.clear()
+    return rig, node, asked
+
+
+def places(node: Node) -> list[int]:
+    """Return the ids of a node's successors."""
+    return [successor.id for successor in node.successors]
+
+
+def told(effects: list[object]) -> list[int | None]:
+    """Return who is notified."""
+    return [message.target for message in sent(Notify, effects)]  # type: ignore[arg-type]
+
+
+def test_the_successors_list_is_taken_over_whole() -> None:
+    """successors := [s] + s's list, cut to r; then s is notified."""
+    rig, node, asked = stabilising()
+    effects = rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
+    assert [60, 120, 170] == places(node)
+    assert [60] == told([*effects])
+    assert not node.view().busy
+
+
+def test_the_list_stops_where_it_comes_round() -> None:
+    """A list that names the node itself ends there, and came round."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(10), (peer(200), peer(10), peer(60)), False, 3)
+    assert ([60, 200], True) == (places(node), node.came_round)
+
+
+def test_a_candidate_is_asked_before_it_is_adopted() -> None:
+    """p = s.predecessor lies between: p is asked for its list, and is not yet the first successor."""
+    rig, node, asked = stabilising()
+    effects = rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    assert [peer(30).address] == [each.to for each in only(Send, effects) if type(each.message) is GetNeighbours]
+    assert [60, 100, 150] == places(node)
+    assert [] == told([*effects])
+    assert node.view().busy
+
+
+def test_a_candidate_that_answers_is_adopted_with_its_list() -> None:
+    """p answers: successors := [p] + p's list, and p is notified instead of s."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    effects = rig.reply(rig.asked(GetNeighbours), Neighbours, None, (peer(60), peer(101), peer(150)), False, 3)
+    assert [30, 60, 101] == places(node)
+    assert [30] == told([*effects])
+
+
+def test_a_candidate_that_is_silent_is_not_adopted() -> None:
+    """p does not answer: s stays and is notified; p is suspected."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    rig.under_way.clear()
+    effects = []
+    while not only(PeerFailed, effects):
+        assert node.deadline is not None
+        effects += rig.tick(node, node.deadline - rig.now)
+    assert [PeerFailed(peer(30))] == only(PeerFailed, effects)
+    assert [60, 100, 150] == places(node)
+    assert [60] == told([*effects])
+
+
+def test_a_candidate_that_is_no_member_is_not_adopted() -> None:
+    """p says that it is no member: the same as silence, at once."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    effects = rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
+    assert ([60, 100, 150], [60]) == (places(node), told([*effects]))
+    assert [PeerFailed(peer(30))] == only(PeerFailed, effects)
+
+
+def test_a_candidate_that_lies_elsewhere_is_not_asked() -> None:
+    """s.predecessor behind this node: s is notified, nobody asked."""
+    rig, _, asked = stabilising()
+    effects = rig.reply(asked, Neighbours, peer(250), (peer(100), peer(150)), False, 3)
+    assert [60] == told([*effects])
+    assert [] == sent(GetNeighbours, effects)
+
+
+def test_a_suspected_candidate_is_not_asked() -> None:
+    """What s says of a third is a hint: who was just found dead is not asked again because s still names it."""
+    rig, _, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
+    rig.under_way.clear()
+    rig.run(1.5)
+    effects = rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(30), (peer(100),), False, 3)
+    assert ([60], []) == (told([*effects]), sent(GetNeighbours, effects))
+
+
+def test_a_dead_head_is_dropped_and_the_next_notified() -> None:
+    """No answer: s leaves the list, nothing else does, and the next one is notified."""
+    rig, node, asked = stabilising()
+    effects = rig.reply(asked, Refused, Reason.NOT_MEMBER)
+    assert ([100, 150], [100]) == (places(node), told([*effects]))
+    assert [SuccessorsChanged((peer(100), peer(150)))] == only(SuccessorsChanged, effects)
+
+
+def test_a_list_run_empty_falls_back_to_the_predecessor() -> None:
+    """When every successor has failed, the predecessor is asked; it becomes the successor once it has answered."""
+    rig, node, asked = stabilising(after=(60,))
+    rig.reply(asked, Refused, Reason.NOT_MEMBER)
+    assert [] == places(node)
+    rig.under_way.clear()
+    rig.tick(node, 0.06)
+    rig.reply(rig.asked(GetNeighbours, peer(200)), Neighbours, peer(10), (peer(60), peer(10)), True, 2)
+    assert ([200, 60], peer(200)) == (places(node), node.predecessor)
+
+
+def test_if_none_answers_the_node_is_a_ring_of_one() -> None:
+    """The predecessor, the last hope, fails too: no predecessor, owns everything, and the list came round."""
+    rig, node, asked = stabilising(after=(60,))
+    rig.reply(asked, Refused, Reason.NOT_MEMBER)
+    rig.under_way.clear()
+    rig.tick(node, 0.06)
+    effects = rig.reply(rig.asked(GetNeighbours, peer(200)), Refused, Reason.NOT_MEMBER)
+    assert [PredecessorChanged(peer(200), None)] == only(PredecessorChanged, effects)
+    assert (None, (), (), True) == (node.predecessor, node.predecessors, node.successors, node.came_round)
+    assert all(node.owns(place) for place in range(256))
+
+
+def test_busy_ends_the_step_unchanged() -> None:
+    """s is busy: nothing changes, nobody is notified, the node is busy no more and tries again well within a period."""
+    rig, node, asked = stabilising()
+    before = places(node)
+    effects = rig.reply(asked, Busy)
+    assert (before, [], [], False) == (places(node), told([*effects]), only(PeerFailed, effects), node.view().busy)
+    rig.tick(node, 0.31)
+    rig.asked(GetNeighbours, peer(60))
+
+
+def test_a_busy_candidate_leaves_the_head_alone() -> None:
+    """p is busy: it lives, but is not adopted without its list."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    effects = rig.reply(rig.asked(GetNeighbours), Busy)
+    assert ([60, 100, 150], False, []) == (places(node), node.view().busy, only(PeerFailed, effects))
+
+
+def test_one_round_at_a_time() -> None:
+    """While a step is under way, the periodic timer begins no second one."""
+    rig, node, asked = stabilising()
+    again: list[GetNeighbours] = []
+    for _ in range(4):
+        rig.under_way.clear()
+        rig.tick(node, 0.2)
+        again += [parcel.message for parcel in rig.under_way if isinstance(parcel.message, GetNeighbours)]
+    assert {asked.request} == {message.request for message in again}
+
+
+def test_rounds_are_rate_limited() -> None:
+    """Changes bring the next round forward, but never within ``eager_delay`` of the last one."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(120), peer(150)), False, 3)
+    began = rig.now
+    rig.under_way.clear()
+    rig.take(node, node.unreachable(peer(60), now=rig.now))
+    rig.tick(node, rig.config.eager_delay - 0.011)
+    assert [] == [p for p in rig.under_way if isinstance(p.message, GetNeighbours)]
+    rig.run(rig.config.stabilize_interval * 1.2)
+    assert rig.now > began
+    rig.asked(GetNeighbours, peer(60))

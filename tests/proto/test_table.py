@@ -1,0 +1,109 @@
+"""The table of records against a plain dict: arcs, digests, sizes and the rule of merging."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from chord_proto.identifiers import within
+from chord_proto.messages import Record, Space
+from chord_proto.table import Table, is_on, place_of, summary
+
+PLACES = st.integers(0, 15)
+NAMES = st.sampled_from([b"k%d" % number for number in range(30)])
+ITEMS = st.builds(
+    Record,
+    space=st.sampled_from([0, 1]),
+    name=NAMES.map(lambda name: name.ljust(20, b"\0")),
+    value=st.none() | st.binary(max_size=5),
+    version=st.sampled_from(["1", "2", "3"]),
+    write_id=st.just(0),
+)
+
+
+def order(table: Table, start: int, item: Record) -> tuple[int, int, bytes]:
+    """Return how far along an arc from ``start`` an item lies."""
+    return (place_of(item.space, item.name, table.bits) - start - 1) % (1 << table.bits), item.space, item.name
+
+
+class Model(RuleBasedStateMachine):
+    """A table on a circle of four bits against a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = Table(4)
+        self.held: dict[tuple[int, bytes], Record] = {}
+
+    @rule(item=ITEMS)
+    def put(self, item: Record) -> None:
+        old = self.held.get((item.space, item.name))
+        newer = old is None or item.version > old.version
+        assert newer == self.table.put(item)
+        if newer:
+            self.held[item.space, item.name] = item
+
+    @rule(item=ITEMS)
+    def drop(self, item: Record) -> None:
+        self.table.drop(item.space, item.name)
+        self.held.pop((item.space, item.name), None)
+
+    @rule(start=PLACES, end=PLACES, skip=st.integers(0, 5))
+    def walk(self, start: int, end: int, skip: int) -> None:
+        table = self.table
+        expected = [
+            each for each in self.held.values() if within(start, place_of(each.space, each.name, table.bits), end)
+        ]
+        expected.sort(key=lambda each: order(table, start, each))
+        assert expected == list(table.on_arc(start, end))
+        assert expected == [each for each in expected if is_on(summary(each), start, end, 4)]
+        if len(expected) > skip:
+            last = expected[skip]
+            after = (place_of(last.space, last.name, 4), last.space, last.name)
+            assert expected[skip + 1 :] == list(table.on_arc(start, end, after))
+        outside = [] if start == end else [each for each in self.held.values() if each not in expected]
+        assert sorted(outside, key=repr) == sorted(table.outside(start, end), key=repr)
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.held == self.table.records
+        assert len(self.held) == len(self.table)
+        assert sum(len(item.value or b"") for item in self.held.values()) == self.table.bytes
+        for item in self.held.values():
+            assert item == self.table.get(item.space, item.name)
+
+
+TestTable = Model.TestCase
+TestTable.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@given(st.lists(ITEMS, max_size=20), st.randoms(use_true_random=False))
+def test_merging_forgets_the_order(items: list[Record], random: object) -> None:
+    """Given records in any order, and twice, a table has the same digest (D6; equal version means equal bytes)."""
+    items = [Record(i.space, i.name, None if i.version == "3" else i.version.encode(), i.version, 0) for i in items]
+    shuffled = items * 2
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, two = Table(8), Table(8)
+    for item in items:
+        one.put(item)
+    for item in shuffled:
+        two.put(item)
+    assert one.records == two.records
+    assert one.digest(7, 7) == two.digest(7, 7)
+
+
+@given(st.lists(ITEMS, max_size=12), ITEMS, PLACES, PLACES)
+def test_a_digest_tells_tables_apart(items: list[Record], other: Record, start: int, end: int) -> None:
+    """A record more, or a newer version of one, on the arc changes the digest; off the arc it does not."""
+    table = Table(4)
+    for item in items:
+        table.put(item)
+    before = table.digest(start, end)
+    changed = table.put(other) and is_on(other, start, end, 4)
+    assert changed == (before != table.digest(start, end))
+
+
+def test_a_block_lies_at_its_key_and_a_record_at_its_hash() -> None:
+    """A block's name is its SHA-1 already; a record's is hashed."""
+    assert 0xA9 == place_of(Space.BLOCK, bytes.fromhex("a9993e364706816aba3e25717850c26c9cd0d89d"), 8)
+    assert 0xA9 == place_of(Space.RECORD, b"abc", 8)

@@ -1,0 +1,125 @@
+"""Sixty-four nodes join one after another through one bootstrap peer, become the ideal ring, and find every key."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import pytest
+
+from chord_adapters.memory import Network
+from chord_proto.config import Config
+from chord_proto.identifiers import between
+from chord_proto.invariants import Snapshot, check, ideal_neighbours, is_ideal, why_not_ideal
+from chord_proto.operations import Get, Located, Locate, Put, Stored
+from chord_proto.peer import Peer
+from chord_proto.phase import Phase
+
+SIZE = 64
+CONFIG = Config()
+
+
+def views(net: Network) -> list[object]:
+    """Return what every node shows."""
+    return [node.view() for node in net.nodes]
+
+
+def become_ideal(net: Network, *, within: float) -> float:
+    """Let time pass until the ring is ideal; return how long it took."""
+    return net.run_until(
+        lambda: is_ideal([node.view() for node in net.nodes], CONFIG),
+        within=within,
+        every=0.25,
+        explain=lambda: why_not_ideal([node.view() for node in net.nodes], CONFIG),
+    )
+
+
+def joined_one_by_one(seed: int, **weather: float) -> Network:
+    """Return a network in which each node joined, through the first, once the one before was a member."""
+    net = Network(seed, config=CONFIG, **weather)  # type: ignore[arg-type]
+    net.spawn("n0")
+    for index in range(1, SIZE):
+        node = net.spawn(f"n{index}", join=["n0"])
+        net.run_until(lambda node=node: node.phase is Phase.ACTIVE, within=60)  # type: ignore[misc]
+    return net
+
+
+def places(net: Network) -> list[int]:
+    """Return each id, its neighbours, 0, and the largest place there is."""
+    top = 1 << CONFIG.bits
+    around = {(node.me.id + step) % top for node in net.nodes for step in (-1, 0, 1)}
+    return sorted({0, top - 1, *around})
+
+
+def owner(members: list[Peer], place: int) -> Peer:
+    """Return the first member at or after a place."""
+    return members[bisect_left([peer.id for peer in members], place) % len(members)]
+
+
+@pytest.mark.parametrize("weather", [{}, {"loss": 0.1}], ids=["fine weather", "10% loss"])
+def test_64_nodes_join_through_one_and_every_lookup_is_right(weather: dict[str, float]) -> None:
+    """The ring becomes ideal, and every node locates every id, its neighbours, 0 and the largest place (L1, L6)."""
+    net = joined_one_by_one(1, **weather)
+    become_ideal(net, within=60)
+    net.run_for(5)
+    become_ideal(net, within=30)
+    snapshot = Snapshot(views=tuple(node.view() for node in net.nodes), config=CONFIG, now=net.now)
+    assert [] == check(snapshot)
+    members = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
+    wanted = {place: owner(members, place) for place in places(net)}
+    assert 3 * SIZE <= len(wanted)
+    for node in net.nodes:
+        handles = [net.perform(node.me.address, Locate(place)) for place in wanted]
+        for handle, place in zip(handles, wanted, strict=True):
+            found = net.wait(handle)
+            assert isinstance(found, Located), (node.me, place, found)
+            assert wanted[place] == found.owner, (node.me, place)
+            assert found.owner == found.replicas[0]
+    # Replicas: the owner and its next two successors.
+    for place, first in wanted.items():
+        located = net.do("n0", Locate(place))
+        assert isinstance(located, Located)
+        assert (first, *ideal_neighbours(members, first, CONFIG).successors[:2]) == located.replicas
+
+
+def test_lookups_come_closer_at_each_hop() -> None:
+    """Each answer that a lookup follows comes from nearer to the place, none twice; a few hops suffice (L7)."""
+    net = joined_one_by_one(2)
+    become_ideal(net, within=60)
+    net.run_for(60)  # Fingers are refreshed.
+    hops = []
+    for node in net.nodes[::5]:
+        for place in places(net)[::11]:
+            located = net.do(node.me.address, Locate(place))
+            assert isinstance(located, Located)
+            way = [hop.peer.id for hop in located.path]
+            assert len(set(way)) == len(way)
+            for before, after in zip(way[:-1], way[1:-1], strict=False):
+                assert between(before, after, place), (node.me, place, located.path)
+            hops.append(len(way))
+    assert sum(hops) / len(hops) < 3.5
+
+
+def test_an_idle_ideal_ring_sends_a_constant_few_messages() -> None:
+    """N4: on a ring that is ideal and idle each node sends a constant few messages a second, for ever."""
+    net = joined_one_by_one(3)
+    become_ideal(net, within=60)
+    net.run_for(60)
+    rates = []
+    for _ in range(3):
+        before = net.counts["sent"]
+        net.run_for(60)
+        rates.append((net.counts["sent"] - before) / 60 / SIZE)
+    assert max(rates) < 1.1 * min(rates)
+    assert max(rates) < 8
+
+
+def test_half_of_64_die_at_once_and_the_rest_serves() -> None:
+    """Half of the nodes die: the rest becomes one ideal ring again and takes writes."""
+    net = joined_one_by_one(4)
+    become_ideal(net, within=60)
+    for node in net.nodes[1::4]:
+        net.crash(node.me.address)
+    become_ideal(net, within=60)
+    assert isinstance(net.do("n0", Put(b"k", b"v")), Stored)
+    for node in net.nodes:
+        assert net.do(node.me.address, Get(b"k")) is not None
