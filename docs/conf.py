@@ -21,3 +21,9 @@ autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+nitpicky = True
+nitpick_ignore_regex = [  # bases that are not on these pages: the standard library's, and private ones
+    ("py:class", r"(enum|collections)\..*"),
+    ("py:class", r"chord_proto\.frame\.Frame|chord_adapters\.(.*\.)?_.*"),
+]

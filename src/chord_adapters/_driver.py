@@ -11,15 +11,16 @@ import attrs
 
 from chord_adapters._engine import Engine
 from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
+from chord_adapters._guests import MAX_GUESTS, Guest, Guests
 from chord_adapters._links import Loss, Standing
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket
 from chord_proto.config import Config
 from chord_proto.connection import Hello
 from chord_proto.effects import Effect, Finished, Misbehaved, OpId, Send, Write, WriteId
-from chord_proto.messages import Message, Reason, Refused, Request
+from chord_proto.messages import Message, Perform, Reason, Refused, Request
 from chord_proto.node import Node
-from chord_proto.operations import Failed, Failure, Left, Result
+from chord_proto.operations import Describe, Failed, Failure, Left, Result
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
 
@@ -86,6 +87,7 @@ class Driver(Engine):
         self._leaving: dict[OpId, Waiter] = {}
         self._awaited: dict[_Awaited, None] = {}
         self._local: deque[Message] = deque()
+        self._guests = Guests()
         self._is_leaving = False
         self._taken: str | None = None
         """Why the ring has no place for this node."""
@@ -188,7 +190,9 @@ class Driver(Engine):
         if node is None:
             self.counters.misaddressed += 1
         elif self._is_leaving and node.phase is Phase.STOPPED:
-            self._speak_for(node, message, sender)
+            self._refuse(node, message, sender, Reason.NOT_MEMBER)
+        elif isinstance(message, Perform) and not isinstance(message.operation, Describe):
+            self._admit(node, message, sender)
         else:
             self._carry_out(node, node.receive(message, sender=sender, now=self._enter()))
 
@@ -196,12 +200,31 @@ class Driver(Engine):
         """Return who answers for the address: the first member, so that its virtual nodes can join through it."""
         return next((node for node in self.nodes if node.phase in (Phase.ACTIVE, Phase.LEAVING)), self.nodes[0])
 
-    def _speak_for(self, node: Node, message: Message, sender: Address) -> None:
-        """Say that a node which has left is no member, while others of this address still need to know at once."""
+    def _admit(self, node: Node, message: Perform, sender: Address) -> None:
+        """Let a client's operation wait its turn."""
+        now = self._enter()
+        if self._guests.knows(sender, message.request):
+            self._carry_out(node, node.receive(message, sender=sender, now=now))
+        elif len(self._guests) < MAX_GUESTS:
+            self._guests.admit(message, sender, node, now)
+        else:
+            self._refuse(node, message, sender, Reason.BUSY)
+
+    def _begin_for_client(self, guest: Guest, deadline: float) -> None:
+        now, message = self._enter(), guest.message
+        if guest.sender not in self.links.inbound:
+            self._guests.end(guest.sender, message.request)  # It has gone away.
+            return
+        timeout = max(1, int(1000 * (deadline - now)))
+        header = message.source, message.incarnation, message.target, message.target_incarnation, message.request
+        asked = Perform(*header, message.operation, timeout)
+        self._carry_out(guest.node, guest.node.receive(asked, sender=guest.sender, now=now))
+
+    def _refuse(self, node: Node, message: Message, sender: Address, reason: Reason) -> None:
+        """Refuse on behalf of a node: of one that has left, since others want to know that at once, or a busy one."""
         if isinstance(message, Request):
             asker = None if message.source is None else message.source.id
-            header = node.me, node.incarnation, asker, message.incarnation, message.request
-            self._send(sender, Refused(*header, Reason.NOT_MEMBER))
+            self._send(sender, Refused(node.me, node.incarnation, asker, message.incarnation, message.request, reason))
 
     def _unreachable(self, loss: Loss) -> None:
         now = self._enter()
@@ -212,6 +235,7 @@ class Driver(Engine):
         self._enter()
         self.links.check(now)
         self._tell_wall(now)
+        self._guests.check(now)
         for node in self.nodes:
             deadline = node.deadline
             if deadline is not None and deadline <= now:
@@ -274,6 +298,8 @@ class Driver(Engine):
     def _send(self, to: Address, message: Message) -> None:
         if to != self.address:
             self.links.send(to, message, self._now)
+            if self._guests:
+                self._guests.sent(to, message)
         elif len(self._local) < MAX_LOCAL:
             self._local.append(message)
         else:
@@ -297,9 +323,12 @@ class Driver(Engine):
     # Turns
 
     def _step(self) -> bool:
-        if not self._local:
+        if self._local:
+            self._receive(self._local.popleft(), self.address)
+        elif (waiting := self._guests.next()) is not None:
+            self._begin_for_client(*waiting)
+        else:
             return False
-        self._receive(self._local.popleft(), self.address)
         return True
 
     def _settled(self, now: float) -> None:
@@ -331,7 +360,8 @@ class Driver(Engine):
     def _deadline(self) -> float | None:
         if self._local:
             return self._now
-        earliest = self._wall_due
+        overdue = self._guests.deadline
+        earliest = self._wall_due if overdue is None else min(self._wall_due, overdue)
         for node in self.nodes:
             deadline = node.deadline
             if deadline is not None and deadline < earliest:

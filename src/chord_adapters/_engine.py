@@ -97,6 +97,11 @@ class Engine(ABC):
         if not link.closed:
             self._safely(self.links.lost, link, self.runtime.now())
 
+    def drained(self, link: Link) -> None:
+        """All that was queued on a connection has been sent."""
+        if link in self.links.held:
+            self._safely(self._nothing)
+
     def woken(self) -> None:
         """The time asked for with `Runtime.wake_at` has come."""
         self._armed = None
@@ -242,17 +247,20 @@ class Engine(ABC):
                 self._unreachable(self.links.turned_down.popitem()[1])
             elif (ticket := self.turns.next()) is not None:
                 self._begin(ticket)
-            elif not self._step():
+            elif not self._step() and not self._work_off():
                 break
         self._settled(now)
         self._rearm()
+
+    def _work_off(self) -> bool:
+        return any(self.links.work_off(link) for link in list(self.links.held))
 
     def _rearm(self) -> None:
         """Ask for one wake-up at the earliest deadline, and only if that has moved."""
         if self.is_over:
             return
         earliest = self._deadline()
-        for when in (self.links.deadline, self.turns.deadline):
+        for when in (self.links.deadline(self.runtime.now()), self.turns.deadline):
             if when is not None and (earliest is None or when < earliest):
                 earliest = when
         if earliest is not None and earliest != self._armed:

@@ -6,13 +6,9 @@ request came, which is known by a name such as ``in:17``.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
 
-import attrs
-
+from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
 from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello, frame_limit
 from chord_proto.errors import DecodeError, LocalProtocolError
@@ -20,17 +16,22 @@ from chord_proto.messages import Answer, Message
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
+__all__ = ["Contact", "Link", "LinkCounters", "Links", "Loss", "Standing", "Wire"]
+
 MAX_OUTBOUND = 256
 """Most connections dialled at once; the one unused for longest makes way.  A ring member needs some tens."""
 MAX_INBOUND = 512
 """Most connections accepted at once; both together stay below the usual limit of 1,024 open files."""
-MAX_QUEUED = 16 * 1024 * 1024
-"""Most bytes that wait on one connection; what comes on top is dropped, and repeated by who misses it."""
+HELD_ABOVE = 2 * 1024 * 1024
+"""How many bytes of answers wait on a connection when no more questions are taken from it until they are read."""
+HELD_INTERVAL = 0.02
+"""Seconds between two looks at those connections, should their runtimes not say that they have sent all."""
+MAX_QUEUED = 32 * 1024 * 1024
+"""Most bytes that wait on one connection, above what the operations under way of one node can carry; what comes on top
+is dropped, and repeated by who misses it."""
 MAX_QUEUED_IN_ALL = 128 * 1024 * 1024
 """Most bytes that wait on all connections together, but for 1 MiB each."""
 QUEUE_UNWATCHED = 1024 * 1024
-MAX_WAITING = 256
-"""Most messages that wait for a connection to be made; the oldest make way, since they are repeated first."""
 HELLO_TIMEOUT = 5.0
 """Seconds in which the other side must have said a valid hello."""
 STALL_TIMEOUT = 15.0
@@ -54,114 +55,6 @@ HIGH_WATER = 512 * 1024
 """How many bytes handed to a connection and not sent let it take no more, and no more questions either."""
 MAX_CONTACTS = 1024
 """How many addresses with a failed dial are remembered."""
-
-
-class Wire(Protocol):
-    """A connection of the runtime's."""
-
-    def wake(self) -> None:
-        """Take ``Link.take()`` by the end of this turn and send it."""
-
-    def pending(self) -> int:
-        """Return how many bytes were taken and are not sent yet."""
-
-    def close(self) -> None:
-        """Send what is queued, then close."""
-
-    def abort(self) -> None:
-        """Close at once."""
-
-
-class Standing(Enum):
-    """What is known of an address that was dialled."""
-
-    UNKNOWN = "not answered yet"
-    UP = "answers"
-    DOWN = "cannot be reached"
-    REFUSED = "refuses us"
-
-
-@attrs.define(eq=False)
-class Contact:
-    """What is remembered of an address that was dialled."""
-
-    standing: Standing = Standing.UNKNOWN
-    reason: str = ""
-    failures: int = 0
-    """Dials in a row that failed."""
-    retry_at: float = 0.0
-
-
-@attrs.define(eq=False)
-class Link:
-    """One connection, also while it is being dialled (then ``wire`` is None)."""
-
-    name: Address
-    """The address that was dialled, or a name of our own for a connection that came in."""
-    dialled: bool
-    connection: Connection
-    since: float
-    used: float
-    wire: Wire | None = None
-    waiting: deque[Message] = attrs.field(factory=lambda: deque(maxlen=MAX_WAITING))
-    stalled: float | None = None
-    """Since when the queue is too long."""
-    closed: bool = False
-    """We are done with it: whatever comes on it is ignored."""
-
-    def take(self) -> bytes:
-        """Return all bytes that are to be sent, in one piece."""
-        return self.connection.data_to_send()
-
-    def queued(self) -> int:
-        """Return how many bytes wait to be sent."""
-        return self.connection.queued_bytes + (self.wire.pending() if self.wire is not None else 0)
-
-
-@attrs.frozen
-class Loss:
-    """A dial that failed, or a connection that we dialled and that broke."""
-
-    address: Address
-    refused: str | None
-    """Why the other side refused us, if it did."""
-    sent: bool
-    """What was queued may have arrived."""
-
-
-@attrs.define(eq=False)
-class LinkCounters:
-    """What happened to connections, in numbers since the beginning."""
-
-    accepted: int = 0
-    dialled: int = 0
-    dial_failures: int = 0
-    broken: int = 0
-    """Connections that ended from the other side."""
-    garbage: int = 0
-    """Connections closed because bytes came that no correct peer sends, or ended within a frame."""
-    refused: int = 0
-    """Connections that were refused for network, wire version or bits, by either side."""
-    silent: int = 0
-    """Connections closed because no hello came in time."""
-    stalled: int = 0
-    """Connections closed because the other side did not read."""
-    turned_away: int = 0
-    """Connections not accepted because there were too many."""
-    dropped: int = 0
-    """Messages dropped because a queue was full, or nobody was left to send them to."""
-    unsendable: int = 0
-    """Messages that cannot be written in the wire format."""
-
-
-class Dialler(Protocol):
-    """The part of a runtime that makes connections."""
-
-    def dial(self, link: Link, delay: float) -> None:
-        """Connect to ``link.name`` after ``delay`` seconds."""
-
-    def hang_up(self, link: Link) -> None:
-        """Give up dialling."""
 
 
 class Links:
@@ -188,8 +81,9 @@ class Links:
         self.counters = LinkCounters()
         self.turned_down: dict[Address, Loss] = {}
         """What was sent to those who refused us lately; to be told as `Loss` once this turn's effects are done."""
-        self.deadline: float | None = None
-        """When `check` is due."""
+        self.held: dict[Link, None] = {}
+        """Connections with a backlog."""
+        self._check_at: float | None = None
         self._dialler = dialler
         self._hello = hello
         self._codec = codec
@@ -337,10 +231,25 @@ class Links:
             return
         if not greeted:
             self._greeted(link, now)
-        for message in messages:
-            self._receive(message, link.name)
-            if link.closed:
-                return
+        link.backlog.extend(messages)
+        self.work_off(link)
+
+    def work_off(self, link: Link) -> bool:
+        """Handle what came on a connection, unless the other side has too much to read; tell whether something was."""
+        worked = False
+        while link.backlog and not link.closed:
+            if not link.dialled and link.queued() > HELD_ABOVE:
+                if link not in self.held:
+                    self.counters.held += 1
+                    self.held[link] = None
+                return worked
+            worked = True
+            self._receive(link.backlog.popleft(), link.name)
+        if link in self.held:
+            del self.held[link]
+            if link.wire is not None and not link.closed:
+                link.wire.wake()  # So that it reads on.
+        return worked
 
     def _greeted(self, link: Link, now: float) -> None:
         """See how the exchange of hellos ended, if it did."""
@@ -386,6 +295,8 @@ class Links:
         link.closed = True
         self.counters.dropped += len(link.waiting)
         link.waiting.clear()
+        link.backlog.clear()
+        self.held.pop(link, None)
         table = self.outbound if link.dialled else self.inbound
         if table.get(link.name) is link:
             del table[link.name]
@@ -406,13 +317,19 @@ class Links:
 
     # Time
 
+    def deadline(self, now: float) -> float | None:
+        """Return when `check` is due."""
+        if self.held and (self._check_at is None or self._check_at > now + HELD_INTERVAL):
+            return now + HELD_INTERVAL
+        return self._check_at
+
     def _watch(self, now: float) -> None:
-        if self.deadline is None:
-            self.deadline = now + CHECK_INTERVAL
+        if self._check_at is None:
+            self._check_at = now + CHECK_INTERVAL
 
     def check(self, now: float) -> None:
         """Close what is silent, stalled or idle, if it is time to look."""
-        if self.deadline is None or now < self.deadline:
+        if self._check_at is None or now < self._check_at:
             return
         for link in self._all():
             if link.wire is None:
@@ -425,7 +342,7 @@ class Links:
                 self._break(link, Standing.DOWN, "nothing is read", now)
             elif link.dialled and now - link.used >= IDLE_TIMEOUT:
                 self._close(link)
-        self.deadline = now + CHECK_INTERVAL if len(self) else None
+        self._check_at = now + CHECK_INTERVAL if len(self) else None
 
     def _is_stalled(self, link: Link, now: float) -> bool:
         if link.stalled is None:

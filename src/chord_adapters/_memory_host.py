@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from chord_adapters._memory_links import Micros
 from chord_proto.config import Config
-from chord_proto.effects import Event, Write
+from chord_proto.effects import Effect, Event, Write
 from chord_proto.messages import Message, Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
@@ -58,13 +59,19 @@ class Handle:
 
 @attrs.frozen
 class Step:
-    """One input of one node, by the name of the method, and what came of it; for those who look over the shoulder."""
+    """One input of one node and what came of it: ``getattr(node, kind)(*arguments, now=at, **keywords)``."""
 
     at: float
     node: Node
     kind: str
-    argument: object
-    effects: tuple[object, ...]
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    effects: tuple[Effect, ...]
+
+    @property
+    def argument(self) -> Any:
+        """The first argument: the message, the address, the operation's id; None for a tick."""
+        return self.arguments[0] if self.arguments else None
 
 
 @attrs.define(eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from functools import partial
 from hashlib import blake2b
 from typing import Self
 
@@ -13,7 +12,7 @@ from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, S
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_proto.config import Config
-from chord_proto.effects import Effect, OpId
+from chord_proto.effects import OpId
 from chord_proto.messages import Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
@@ -192,14 +191,12 @@ class Network:
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
             host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
         for slot in tuple(host.slots.values()):
-            node, now, offset = slot.node, simulation.seconds, EPOCH + setup.clock
-            simulation.carry_out(host, slot, "wall", offset, node.wall(offset, now=now))
+            simulation.put_in(host, slot, "wall", EPOCH + setup.clock)
             via = setup.join if slot is host.first else (address, *setup.join)
             if via:
-                op = OpId(self._handle(host, slot, None).op)
-                simulation.carry_out(host, slot, "join", via, node.join(op, via, now=now))
+                simulation.put_in(host, slot, "join", OpId(self._handle(host, slot, None).op), via)
             else:
-                simulation.carry_out(host, slot, "create", None, node.create(now=now))
+                simulation.put_in(host, slot, "create")
         return next(iter(host.slots.values())).node
 
     def leave(self, address: Address) -> tuple[Handle, ...]:
@@ -211,8 +208,7 @@ class Network:
             if slot.up:
                 handle = self._handle(host, slot, None)
                 handles.append(handle)
-                leave = partial(_leave, slot.node, OpId(handle.op))
-                self._simulation.act(host, slot, "leave", None, leave)
+                self._simulation.act(host, slot, "leave", OpId(handle.op))
         return tuple(handles)
 
     def crash(self, address: Address, *, silent: bool = False) -> None:
@@ -302,15 +298,14 @@ class Network:
         """Start an operation at the node at ``address``, as its application would; `wait` for its result."""
         host, slot = self._host(address), self._slot(address, index)
         handle = self._handle(host, slot, operation)
-        perform = partial(_perform, slot.node, OpId(handle.op), operation, timeout)
-        self._simulation.act(host, slot, "perform", operation, perform)
+        self._simulation.act(host, slot, "perform", OpId(handle.op), operation, timeout=timeout)
         return handle
 
     def cancel(self, handle: Handle) -> None:
         """Cancel an operation; harmless when it has ended."""
         if handle.result is None:
             host, slot = self._host(handle.address), self._slot(handle.address, handle.index)
-            self._simulation.act(host, slot, "cancel", handle.op, partial(_cancel, slot.node, OpId(handle.op)))
+            self._simulation.act(host, slot, "cancel", OpId(handle.op))
 
     def wait(self, handle: Handle, *, within: float = 60.0) -> Result:
         """Let time pass until an operation has ended, and return its result; raises `NotReached`."""
@@ -376,15 +371,3 @@ class Network:
 
     def _log(self, address: Address, what: str) -> None:
         self._simulation.events.append(Logged(self.now, address, what))
-
-
-def _leave(node: Node, op: OpId, now: float) -> list[Effect]:
-    return node.leave(op, now=now)
-
-
-def _perform(node: Node, op: OpId, operation: Operation, timeout: float | None, now: float) -> list[Effect]:
-    return node.perform(op, operation, now=now, timeout=timeout)
-
-
-def _cancel(node: Node, op: OpId, now: float) -> list[Effect]:
-    return node.cancel(op, now=now)

@@ -160,8 +160,7 @@ class Simulation:
             target = message.target
             slot = host.first if target is None else host.slots.get(target)
             if slot is not None and slot.up:
-                effects = slot.node.receive(message, sender=sender, now=self.seconds)
-                self.carry_out(host, slot, "receive", message, effects)
+                self.put_in(host, slot, "receive", message, sender=sender)
 
     def _nobody_there(self, to: Address, message: Message, sender: Address) -> None:
         if to in self.silent or isinstance(message, Answer):
@@ -186,7 +185,7 @@ class Simulation:
         slot.ticked_at = at
         if slot.ticks > BUSY_LOOP:
             raise RuntimeError(f"{slot.node.me} at {self.seconds} s: its deadline {deadline} does not get ahead")
-        self.carry_out(host, slot, "tick", None, slot.node.tick(now=self.seconds))
+        self.put_in(host, slot, "tick")
 
     def _arm(self, host: Host, slot: Slot, deadline: float) -> None:
         at = max(micros(deadline), self.now)
@@ -200,10 +199,10 @@ class Simulation:
         if host.paused > self.now:
             host.waiting.append((WRITTEN, host, slot, write))
         elif host.disk_fails:
-            self.carry_out(host, slot, "write_failed", write.id, slot.node.write_failed(write.id, now=self.seconds))
+            self.put_in(host, slot, "write_failed", write.id)
         else:
             slot.keep(write)
-            self.carry_out(host, slot, "written", write.id, slot.node.written(write.id, now=self.seconds))
+            self.put_in(host, slot, "written", write.id)
 
     def _broken(self, host: Host, address: Address) -> None:
         """Report that a connection to ``address`` broke or was refused."""
@@ -212,8 +211,7 @@ class Simulation:
             return
         for slot in tuple(host.slots.values()):
             if slot.up:
-                effects = slot.node.unreachable(address, now=self.seconds)
-                self.carry_out(host, slot, "unreachable", address, effects)
+                self.put_in(host, slot, "unreachable", address)
 
     def pause(self, host: Host, until: Micros) -> None:
         """Let nothing happen at a host until then."""
@@ -231,18 +229,19 @@ class Simulation:
             if slot.up and slot.node.deadline is not None:
                 self._arm(host, slot, slot.node.deadline)
 
-    def act(self, host: Host, slot: Slot, kind: str, argument: object, do: Callable[[float], list[Effect]]) -> None:
+    def act(self, host: Host, slot: Slot, kind: str, *arguments: object, **keywords: object) -> None:
         """Let the application at a host do something: now, or once it is not paused any more."""
         if host.paused > self.now:
-            host.waiting.append((CALL, lambda: self.act(host, slot, kind, argument, do), None, None))
+            host.waiting.append((CALL, lambda: self.act(host, slot, kind, *arguments, **keywords), None, None))
         elif slot.up:
-            self.carry_out(host, slot, kind, argument, do(self.seconds))
+            self.put_in(host, slot, kind, *arguments, **keywords)
 
-    # Effects
+    # Inputs and effects
 
-    def carry_out(self, host: Host, slot: Slot, kind: str, argument: object, effects: list[Effect]) -> None:
-        """Carry out the effects of one input, in order and to the end, and only then give the next ones."""
+    def put_in(self, host: Host, slot: Slot, kind: str, *arguments: object, **keywords: object) -> None:
+        """Give a node an input, by the name of its method, and carry out what comes of it, before the next one."""
         self.steps += 1
+        effects: list[Effect] = getattr(slot.node, kind)(*arguments, now=self.seconds, **keywords)
         writes: list[Write] = []
         for effect in effects:
             if isinstance(effect, Send):
@@ -258,7 +257,7 @@ class Simulation:
                 if isinstance(effect, Stopped):
                     self._stopped(host, slot)
         if self.watch is not None:
-            self.watch(Step(self.seconds, slot.node, kind, argument, tuple(effects)))
+            self.watch(Step(self.seconds, slot.node, kind, arguments, keywords, tuple(effects)))
         if writes:
             self._start_writes(host, slot, writes)
         if slot.up:

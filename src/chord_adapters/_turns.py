@@ -6,14 +6,15 @@ import attrs
 
 from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
+from chord_proto.blocks import BLOCK_SIZE
 from chord_proto.effects import OpId
-from chord_proto.operations import Delete, Operation, Put, Store
+from chord_proto.operations import Delete, Fetch, Get, Operation, Put, Store
 from chord_proto.timers import Timers
 
 MOST_UNDER_WAY = 128
 """How many operations of one node or client are under way at once; enough to fill a network at 10 ms a round trip."""
 MOST_BYTES_UNDER_WAY = 8 * 1024 * 1024
-"""How many bytes they carry, unless a single one carries more: half of what one connection queues."""
+"""How many bytes they carry, unless a single one carries more: a quarter of what one connection queues."""
 _OVERHEAD = 1024
 
 _DEADLINE = "deadline"
@@ -40,13 +41,13 @@ class Ticket:
 
     @property
     def weight(self) -> int:
-        """How many bytes it carries, about."""
+        """How many bytes it carries there or back, about."""
         operation = self.operation
         if isinstance(operation, Put):
             return len(operation.value) + _OVERHEAD
         if isinstance(operation, Store):
             return len(operation.data) + _OVERHEAD
-        return _OVERHEAD
+        return _OVERHEAD + (BLOCK_SIZE if isinstance(operation, (Fetch, Get)) else 0)
 
     @property
     def is_write(self) -> bool:

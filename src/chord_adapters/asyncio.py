@@ -173,17 +173,25 @@ class _Wire(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._link is not None:
             self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
+            if self._link.backlog:
+                self._read_on()
 
     def pause_writing(self) -> None:
         self._paused = True
-        if self._link is not None and not self._link.dialled and self._transport is not None:
-            self._transport.pause_reading()  # Who does not read our answers need not ask for more.
+        self._read_on()
 
     def resume_writing(self) -> None:
         self._paused = False
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
         self.wake()
+
+    def _read_on(self) -> None:
+        """Read, or do not: who does not read our answers need not ask for more."""
+        if self._transport is None or self._link is None or self._transport.is_closing():
+            return
+        if self._link.backlog or (self._paused and not self._link.dialled):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._runtime.lost(self)
@@ -201,6 +209,11 @@ class _Wire(asyncio.BufferedProtocol):
         self._scheduled = False
         if not self._paused:
             self._write()
+        if self._paused or self._transport is None or self._link is None or self._transport.is_closing():
+            return
+        if not self._transport.is_reading():
+            self._runtime.engine.drained(self._link)
+            self._read_on()
 
     def _write(self) -> None:
         assert self._transport is not None

@@ -220,9 +220,11 @@ class _Wire:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self._stream.receive_some(READ_SIZE):
                 self._runtime.engine.received(link, bytes(data))
-                if not link.dialled and self._sending > HIGH_WATER:
-                    self._drained = trio.Event()  # Who does not read our answers need not ask for more.
+                # Who does not read our answers need not ask for more.
+                while link.backlog or (self._sending > HIGH_WATER and not link.dialled):
+                    self._drained = trio.Event()
                     await self._drained.wait()
+                    self._runtime.engine.drained(link)
 
     async def _write(self, link: Link) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):

@@ -218,13 +218,10 @@ class Context:
             return None
         if call.peer is not None and call.peer.id != answer.source.id:
             return None
-        source = answer.source
-        known = self.routing.entry(source, self.now)
-        if answer.incarnation < known.incarnation:
+        # Who answers at a contact's address under another one is no evidence for the node that it claims to be.
+        known = self._same_life(answer) if answer.source.address == sender else Known(answer.source)
+        if known is None:
             return None
-        if answer.incarnation > known.incarnation:
-            self._begin_life(source, known, answer.incarnation)
-        known.answered = answer.incarnation
         if type(answer) is Working:
             call.tries = 1
             self.timers.arm(("call", call.request), self.now + call.timeout)
@@ -238,6 +235,18 @@ class Context:
                 known.rttvar += (abs(known.srtt - measured) - known.rttvar) / 4
                 known.srtt += (measured - known.srtt) / 8
         return call
+
+    def _same_life(self, answer: Answer) -> Known | None:
+        """Note which life of the answer's source answered at its address; None if that one is over."""
+        source = answer.source
+        assert source is not None
+        known = self.routing.entry(source, self.now)
+        if answer.incarnation < known.incarnation:
+            return None
+        if answer.incarnation > known.incarnation:
+            self._begin_life(source, known, answer.incarnation)
+        known.answered = answer.incarnation
+        return known
 
     def drop_call(self, call: Call) -> None:
         """Forget a request: its answer, if it still comes, is late."""

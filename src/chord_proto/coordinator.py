@@ -28,9 +28,8 @@ from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
-from chord_proto.sync import is_genuine
+from chord_proto.sync import is_well_formed
 from chord_proto.table import place_of
-from chord_proto.versions import is_version
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
@@ -289,9 +288,7 @@ class Coordinator:
         """Keep copies; the answer follows once they are durable."""
         ctx, bits = self.ctx, self.ctx.config.bits
         asker = ctx.asker(message, sender)
-        if message.source is None or not all(
-            is_well_formed(item, ctx.config.max_value_size) for item in message.records
-        ):
+        if message.source is None or not all(is_well_formed(item, ctx.config) for item in message.records):
             ctx.refuse(asker, Reason.INVALID)
             return
         if message.decided:
@@ -315,12 +312,3 @@ class Coordinator:
             self.ctx.answer(purpose.asker, Done)
         else:
             self.ctx.refuse(purpose.asker, Reason.STORAGE_FAILED)
-
-
-def is_well_formed(item: Record, max_value_size: int) -> bool:
-    """Tell whether a copy may be kept: a genuine block, or a record with a version."""
-    if item.value is not None and len(item.value) > max_value_size:
-        return False
-    if item.space == Space.BLOCK:
-        return len(item.name) == 20 and is_genuine(item)
-    return item.space == Space.RECORD and is_version(item.version)

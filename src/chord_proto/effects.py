@@ -84,7 +84,7 @@ class PeerLeft:
 
 @record
 class RangeGained:
-    """The node now owns the arc (start, end]; ``serving`` follows once its records are here."""
+    """The node now owns the arc (start, end]; `RangeReady` follows once its records are here."""
 
     start: int
     end: int

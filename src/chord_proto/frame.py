@@ -162,6 +162,7 @@ class Frame:
         self.ring.on_departed(peer)
         self.finger_table.on_departed(peer)
         self.merge.on_departed(peer)
+        self.ranges.on_departed(peer)
         self.repair.soon()
 
     def _nothing(self) -> None:
@@ -170,6 +171,7 @@ class Frame:
     def _stop(self) -> None:
         self.tasks.stop()
         self.coordinator.stop()
+        self.writes.stop()
         self._settle()
         self.membership.finish()
 

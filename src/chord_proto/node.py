@@ -65,7 +65,10 @@ class Node(Frame):
         return self._input(now, self.membership.create)
 
     def join(self, op: OpId, via: Sequence[Address], *, now: float) -> list[Effect]:
-        """Join the ring through any of the addresses ``via``; tries for ever, ends in ``Joined``."""
+        """Join the ring through any of the addresses ``via``; tries for ever, ends in ``Joined``.
+
+        Only when another member holds this very place it ends in ``Failed``.
+        """
         self._require(Phase.NEW)
         self._unused(op)
         contacts = tuple(dict.fromkeys(address for address in via if self.me.index or address != self.me.address))

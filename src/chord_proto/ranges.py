@@ -11,9 +11,10 @@ import attrs
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
 from chord_proto.identifiers import between, within
-from chord_proto.messages import Answer, Done, Elsewhere, Reason, TakeOver
+from chord_proto.messages import Answer, Done, Elsewhere, Ping, Reason, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
+from chord_proto.ring_state import Probe
 from chord_proto.sync import SyncEnded, Syncs
 from chord_proto.writes import Writes
 
@@ -55,7 +56,7 @@ class Relinquished:
 
     start: int
     end: int
-    granted: int | None
+    granted: Peer | None
 
 
 def arcs_meet(a: int, b: int, c: int, d: int) -> bool:
@@ -282,16 +283,37 @@ class Ranges:
         unfinished = any(arcs_meet(start, end, arc.start, arc.end) for arc in self.pending.values())
         if unfinished or arcs_meet(start, end, own, ctx.me.id):
             ctx.refuse(asker, Reason.NOT_READY)
-        elif not self._is_covered(start, end, source.id):
+        elif self._belongs_to_nearer(start, end, source):
+            ctx.refuse(asker, Reason.NOT_READY)
+        elif not self._is_covered(start, end, source):
             ahead = [peer for peer in routing.successors if not routing.is_suspect(peer)]
             ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
         elif not self.writes.is_settled(start, end):
             ctx.refuse(asker, Reason.NOT_READY)
         else:
-            self._grant(start, end, source.id)
+            self._grant(start, end, source)
             ctx.answer(asker, Done)
 
-    def _is_covered(self, start: int, end: int, source: int | None) -> bool:
+    def _belongs_to_nearer(self, start: int, end: int, source: Peer) -> bool:
+        """Tell whether a nearer joiner was granted a part of the arc; make sure then that it still lives.
+
+        It will notify the asker, whose range then no longer holds that part; if it died, the asker takes over.
+        """
+        nearer = {
+            arc.granted.id: arc.granted
+            for arc in self.relinquished
+            if arc.granted is not None and arc.granted.id != source.id and arcs_meet(start, end, arc.start, arc.end)
+        }
+        for peer in nearer.values():
+            if not any(call.peer == peer for call in self.ctx.calls.values()):
+                self.ctx.ask(peer, Probe(peer), Ping)
+        return bool(nearer)
+
+    def on_departed(self, peer: Peer) -> None:
+        """Whoever was granted an arc is gone: this node can no longer say who decides for it."""
+        self.relinquished = [arc for arc in self.relinquished if arc.granted != peer]
+
+    def _is_covered(self, start: int, end: int, source: Peer | None) -> bool:
         """Tell whether all of (start, end] was relinquished here, and not granted to anybody but ``source``."""
         bits = self.ctx.config.bits
         reached = start
@@ -312,7 +334,7 @@ class Ranges:
             reached = step.end
         return False
 
-    def _grant(self, start: int, end: int, to: int) -> None:
+    def _grant(self, start: int, end: int, to: Peer) -> None:
         kept: list[Relinquished] = []
         for arc in self.relinquished:
             if not arcs_meet(arc.start, arc.end, start, end):

@@ -10,6 +10,7 @@ from itertools import islice
 
 import attrs
 
+from chord_proto.config import Config
 from chord_proto.context import Context, Purpose
 from chord_proto.identifiers import content_key
 from chord_proto.messages import (
@@ -28,6 +29,7 @@ from chord_proto.messages import (
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
 from chord_proto.table import Name, Position, is_newer, is_on, place_of, summary
+from chord_proto.versions import is_version
 from chord_proto.writes import Writes
 
 PAGE = 512
@@ -197,7 +199,11 @@ class Syncs:
             self._end(session, ok=False)
             return
         del session.want[: answer.asked]
-        items = [item for item in answer.records if (item.space, item.name) in asked and is_genuine(item)]
+        items = [
+            item
+            for item in answer.records
+            if (item.space, item.name) in asked and is_well_formed(item, self.ctx.config)
+        ]
         if not self.writes.has_room(items):
             self._end(session, ok=False)
             return
@@ -228,8 +234,10 @@ class Syncs:
         self.ctx.answer(self.ctx.asker(message, sender), Copies, batch, total - len(names))
 
 
-def is_genuine(item: Record) -> bool:
-    """Tell whether a record is well formed; a block is verified against its key."""
+def is_well_formed(item: Record, config: Config) -> bool:
+    """Tell whether a copy may be kept: a block that is its key's, or a record with a version, within the bounds."""
+    if item.value is not None and len(item.value) > config.max_value_size:
+        return False
     if item.space == Space.BLOCK:
         return item.value is not None and item.version == "" and content_key(item.value).to_bytes(20) == item.name
-    return item.space == Space.RECORD and item.version != ""
+    return item.space == Space.RECORD and len(item.name) <= config.max_key_size and is_version(item.version)

@@ -9,7 +9,7 @@ import attrs
 
 from chord_proto.context import Asker, Context
 from chord_proto.effects import Finished, OpId
-from chord_proto.identifiers import content_key, place_of_content, place_of_name
+from chord_proto.identifiers import CONTENT_BITS, content_key, place_of_content, place_of_name
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.messages import (
     Acknowledged,
@@ -163,6 +163,8 @@ class Tasks:
         if isinstance(operation, (Get, Put, Delete)) and len(operation.name) > config.max_key_size:
             return Failure.INVALID
         if isinstance(operation, Locate) and not 0 <= operation.place < 1 << config.bits:
+            return Failure.INVALID
+        if isinstance(operation, Fetch) and not 0 <= operation.key < 1 << CONTENT_BITS:
             return Failure.INVALID
         return None
 
@@ -361,7 +363,7 @@ def _names(operation: Operation) -> tuple[int, bytes]:
     if isinstance(operation, Store):
         return Space.BLOCK, content_key(operation.data).to_bytes(20)
     if isinstance(operation, Fetch):
-        return Space.BLOCK, operation.key.to_bytes(20)
+        return Space.BLOCK, (operation.key % (1 << CONTENT_BITS)).to_bytes(20)
     return Space.RECORD, b""
 
 

@@ -129,6 +129,11 @@ class Writes:
         self.pending.clear()
         self.accepted.clear()
 
+    def stop(self) -> None:
+        """The node has left: nobody is told of what becomes durable from now on."""
+        for waiting in self.pending.values():
+            waiting.purposes.clear()
+
     def check(self, write: WriteId) -> None:
         """Raise `LocalProtocolError` for a write that this node has never asked for."""
         if write > self._last:

@@ -72,9 +72,10 @@ LISTEN = "127.0.0.1:0"
 
 async def until(condition: Callable[[], object], what: str, *, within: float = 15.0) -> None:
     """Wait until ``condition()`` holds; fail, saying what was waited for, when it does not in time (seconds)."""
-    deadline = anyio.current_time() + within
-    while not condition() and anyio.current_time() < deadline:
-        await anyio.sleep(0.005)
+    backend = in_use[-1] if in_use else SOCKETS[0]
+    deadline = backend.now() + within
+    while not condition() and backend.now() < deadline:
+        await backend.sleep(0.005)
     assert condition(), f"not within {within} s: {what}"
 
 

@@ -145,9 +145,15 @@ async def test_a_client(backend: Backend) -> None:
 async def test_cancelling_many_calls_at_once(backend: Backend) -> None:
     """A thousand calls, under way and waiting their turn, are cancelled together; there is room at once."""
     async with ring(backend, 2) as nodes:
+        begun: list[int] = []
+
+        async def put(number: int) -> None:
+            begun.append(number)
+            await nodes[1].put(f"k{number}", b"v")
+
         async with anyio.create_task_group() as tasks:
             for number in range(1000):
-                tasks.start_soon(nodes[1].put, f"k{number}", b"v")
-            await until(lambda: nodes[1].stats().calls == 1000, "all calls have begun")
+                tasks.start_soon(put, number)
+            await until(lambda: len(begun) == 1000, "all calls have begun")
             tasks.cancel_scope.cancel()
         await _idle(nodes)

@@ -157,7 +157,7 @@ async def test_virtual_nodes_share_an_address(backend: Backend) -> None:
         description = await nodes[0].describe(place=nodes[0].peers[2].id)
         assert description.me == nodes[0].peers[2]
         began = backend.now()
-        await nodes[2].leave(drain=True)
+        await nodes[2].leave()
         assert backend.now() - began < 1.0
         assert await nodes[0].fetch(key) == data
 

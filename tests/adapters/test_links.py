@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from chord_adapters import _links
+from chord_adapters._link import MAX_WAITING
 from chord_adapters._links import Link, Links, Loss, Standing
 from chord_proto.connection import Connection, Hello
 from chord_proto.messages import Message, Perform, Ping, Pong
@@ -193,12 +194,12 @@ def test_refusing_another_network() -> None:
 def test_messages_wait_within_bounds() -> None:
     """While a connection is made the oldest messages make way."""
     world = World()
-    for number in range(_links.MAX_WAITING + 5):
+    for number in range(MAX_WAITING + 5):
         world.send(Ping(None, 0, None, 0, number))
     link, _ = world.connect()
     other = Connection(initiator=False, hello=Hello("chord"), codec=Codec(), max_frame=1_000_000)
     requests = [message.request for message in other.receive_data(link.take()) if isinstance(message, Ping)]
-    assert requests == list(range(5, _links.MAX_WAITING + 5))
+    assert requests == list(range(5, MAX_WAITING + 5))
     assert world.links.counters.dropped == 5
 
 

@@ -24,6 +24,7 @@ import anyio
 import attrs
 
 from chord_adapters._node import Node
+from chord_adapters._runtime import Waiter
 from chord_proto._dispatch import ANSWERED
 from chord_proto.config import Config
 from chord_proto.messages import Answer, Ping
@@ -54,8 +55,7 @@ class Row:
         rate, cpu = self.measured.rate, 1e6 * self.measured.cpu
         slower, dearer = self.floor.rate / self.measured.rate, self.measured.cpu / self.floor.cpu
         return (
-            f"{self.loop:8} {self.depth:5}  {self.name:22} {rate:9,.0f}/s {cpu:8.1f} µs"
-            f" {slower:9.1f} x {dearer:9.1f} x"
+            f"{self.loop:8} {self.depth:5}  {self.name:22} {rate:9,.0f}/s {cpu:8.1f} µs {slower:9.1f} x {dearer:9.1f} x"
         )
 
 
@@ -72,7 +72,8 @@ class _Pinged:
 def _pinging(asker: Node, answerer: Node) -> Call:
     """Return what lets one node ping another and waits for the answer."""
     driver = asker._driver
-    node, waiting = driver.nodes[0], {}
+    node = driver.nodes[0]
+    waiting: dict[int, Waiter] = {}
 
     def answered(_: object, purpose: _Pinged, peer: Peer | None, answer: Answer | None) -> None:
         waiting.pop(purpose.number).resolve(None if answer is not None else TimeoutError("no answer"))
@@ -84,8 +85,9 @@ def _pinging(asker: Node, answerer: Node) -> Call:
     async def call(number: int) -> None:
         waiter = waiting[number] = driver.runtime.waiter()
         driver._safely(ask, number)
-        if (error := await waiter.wait()) is not None:
-            raise error
+        outcome = await waiter.wait()
+        if isinstance(outcome, Exception):
+            raise outcome
 
     ANSWERED[_Pinged] = answered
     return call

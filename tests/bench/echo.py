@@ -93,7 +93,8 @@ async def _asyncio_echo(connections: int, payload: bytes) -> AsyncIterator[Call]
         end = next(turn)
         end.waiting[number] = future = loop.create_future()
         end.send(_ID.pack(number) + payload)
-        return await future
+        answer = await future
+        return answer
 
     try:
         yield call

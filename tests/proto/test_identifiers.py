@@ -69,7 +69,7 @@ def test_distances_there_and_back_make_a_circle(a: int, b: int) -> None:
 
 
 def test_between_agrees_with_distance() -> None:
-    """x lies between a and b iff it is nearer to a than b is, and not a."""
+    """Place x lies between a and b iff it is nearer to a than b is, and not a."""
     for a, x, b in CASES:
         if a != b:
             assert (0 < distance(a, x, BITS) < distance(a, b, BITS)) == between(a, x, b), (a, x, b)

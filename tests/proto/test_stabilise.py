@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chord_proto.effects import PeerFailed, PredecessorChanged, Send, SuccessorsChanged
-from chord_proto.messages import Busy, GetNeighbours, Neighbours, Notify, Reason, Refused
+from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Reason, Refused
 from chord_proto.node import Node
 from tests.proto.rig import Rig, only, peer, sent
 
@@ -28,7 +28,7 @@ def told(effects: list[object]) -> list[int | None]:
 
 
 def test_the_successors_list_is_taken_over_whole() -> None:
-    """successors := [s] + s's list, cut to r; then s is notified."""
+    """The list: successors := [s] + s's list, cut to r; then s is notified."""
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
     assert [60, 120, 170] == places(node)
@@ -44,7 +44,7 @@ def test_the_list_stops_where_it_comes_round() -> None:
 
 
 def test_a_candidate_is_asked_before_it_is_adopted() -> None:
-    """p = s.predecessor lies between: p is asked for its list, and is not yet the first successor."""
+    """The candidate p = s.predecessor lies between: p is asked for its list, and is not yet the first successor."""
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     assert [peer(30).address] == [each.to for each in only(Send, effects) if type(each.message) is GetNeighbours]
@@ -54,7 +54,7 @@ def test_a_candidate_is_asked_before_it_is_adopted() -> None:
 
 
 def test_a_candidate_that_answers_is_adopted_with_its_list() -> None:
-    """p answers: successors := [p] + p's list, and p is notified instead of s."""
+    """Candidate p answers: successors := [p] + p's list, and p is notified instead of s."""
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Neighbours, None, (peer(60), peer(101), peer(150)), False, 3)
@@ -63,7 +63,7 @@ def test_a_candidate_that_answers_is_adopted_with_its_list() -> None:
 
 
 def test_a_candidate_that_is_silent_is_not_adopted() -> None:
-    """p does not answer: s stays and is notified; p is suspected."""
+    """Candidate p does not answer: s stays and is notified; p is suspected."""
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     rig.under_way.clear()
@@ -71,13 +71,14 @@ def test_a_candidate_that_is_silent_is_not_adopted() -> None:
     while not only(PeerFailed, effects):
         assert node.deadline is not None
         effects += rig.tick(node, node.deadline - rig.now)
+        rig.humour(GetDigest)
     assert [PeerFailed(peer(30))] == only(PeerFailed, effects)
     assert [60, 100, 150] == places(node)
     assert [60] == told([*effects])
 
 
 def test_a_candidate_that_is_no_member_is_not_adopted() -> None:
-    """p says that it is no member: the same as silence, at once."""
+    """Candidate p says that it is no member: the same as silence, at once."""
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
@@ -136,7 +137,7 @@ def test_if_none_answers_the_node_is_a_ring_of_one() -> None:
 
 
 def test_busy_ends_the_step_unchanged() -> None:
-    """s is busy: nothing changes, nobody is notified, the node is busy no more and tries again well within a period."""
+    """Successor s is busy: nothing changes, nobody is notified, and the node tries again well within a period."""
     rig, node, asked = stabilising()
     before = places(node)
     effects = rig.reply(asked, Busy)
@@ -146,7 +147,7 @@ def test_busy_ends_the_step_unchanged() -> None:
 
 
 def test_a_busy_candidate_leaves_the_head_alone() -> None:
-    """p is busy: it lives, but is not adopted without its list."""
+    """Candidate p is busy: it lives, but is not adopted without its list."""
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Busy)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from chord_adapters.memory import Network
 from chord_proto.config import Config
+from chord_proto.effects import PredecessorChanged, SuccessorsChanged
 from chord_proto.identifiers import between
 from chord_proto.invariants import Snapshot, check, ideal_neighbours, is_ideal, why_not_ideal
-from chord_proto.operations import Get, Located, Locate, Put, Stored
+from chord_proto.node import Node
+from chord_proto.operations import Fetched, Get, Locate, Located, Put, Stored
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 
@@ -18,9 +23,9 @@ SIZE = 64
 CONFIG = Config()
 
 
-def views(net: Network) -> list[object]:
-    """Return what every node shows."""
-    return [node.view() for node in net.nodes]
+def is_member(node: Node) -> bool:
+    """Tell whether a node has joined."""
+    return node.phase is Phase.ACTIVE
 
 
 def become_ideal(net: Network, *, within: float) -> float:
@@ -33,13 +38,13 @@ def become_ideal(net: Network, *, within: float) -> float:
     )
 
 
-def joined_one_by_one(seed: int, **weather: float) -> Network:
+def joined_one_by_one(seed: int, **weather: Any) -> Network:
     """Return a network in which each node joined, through the first, once the one before was a member."""
-    net = Network(seed, config=CONFIG, **weather)  # type: ignore[arg-type]
+    net = Network(seed, config=CONFIG, **weather)
     net.spawn("n0")
     for index in range(1, SIZE):
         node = net.spawn(f"n{index}", join=["n0"])
-        net.run_until(lambda node=node: node.phase is Phase.ACTIVE, within=60)  # type: ignore[misc]
+        net.run_until(partial(is_member, node), within=60)
     return net
 
 
@@ -55,29 +60,53 @@ def owner(members: list[Peer], place: int) -> Peer:
     return members[bisect_left([peer.id for peer in members], place) % len(members)]
 
 
+def locate_all(net: Network, node: Node, wanted: dict[int, Peer]) -> None:
+    """Let ``node`` locate every place; each answer must be right, unless the ring changed while it was looked for."""
+    left = list(wanted)
+    for _ in range(1000):
+        if not left:
+            return
+        become_ideal(net, within=60)
+        now, left = left[:32], left[32:]
+        handles = [net.perform(node.me.address, Locate(place)) for place in now]
+        found = [net.wait(handle) for handle in handles]
+        for place, result in zip(now, found, strict=True):
+            assert isinstance(result, Located), (node.me, place, result)
+            if result.owner == wanted[place]:
+                assert result.owner == result.replicas[0]
+            else:
+                assert any(
+                    isinstance(entry.event, SuccessorsChanged | PredecessorChanged) and entry.at >= handles[0].started
+                    for entry in net.events
+                ), (node.me, place, result)
+                left.append(place)
+    raise AssertionError(f"{node.me} does not find {left}")
+
+
 @pytest.mark.parametrize("weather", [{}, {"loss": 0.1}], ids=["fine weather", "10% loss"])
 def test_64_nodes_join_through_one_and_every_lookup_is_right(weather: dict[str, float]) -> None:
-    """The ring becomes ideal, and every node locates every id, its neighbours, 0 and the largest place (L1, L6)."""
+    """The ring becomes ideal, and then every node locates every id, its neighbours, 0 and the largest place (L1, L6)."""
     net = joined_one_by_one(1, **weather)
     become_ideal(net, within=60)
-    net.run_for(5)
-    become_ideal(net, within=30)
-    snapshot = Snapshot(views=tuple(node.view() for node in net.nodes), config=CONFIG, now=net.now)
-    assert [] == check(snapshot)
     members = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
     wanted = {place: owner(members, place) for place in places(net)}
     assert 3 * SIZE <= len(wanted)
     for node in net.nodes:
-        handles = [net.perform(node.me.address, Locate(place)) for place in wanted]
-        for handle, place in zip(handles, wanted, strict=True):
-            found = net.wait(handle)
-            assert isinstance(found, Located), (node.me, place, found)
-            assert wanted[place] == found.owner, (node.me, place)
-            assert found.owner == found.replicas[0]
-    # Replicas: the owner and its next two successors.
-    for place, first in wanted.items():
+        locate_all(net, node, wanted)
+    become_ideal(net, within=60)
+    snapshot = Snapshot(views=tuple(node.view() for node in net.nodes), config=CONFIG, now=net.now)
+    assert [] == check(snapshot)
+
+
+def test_replicas_are_the_owner_and_the_next_two() -> None:
+    """A key's replicas are its owner and that one's next two successors."""
+    net = joined_one_by_one(5)
+    become_ideal(net, within=60)
+    members = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
+    for place in places(net):
         located = net.do("n0", Locate(place))
         assert isinstance(located, Located)
+        first = owner(members, place)
         assert (first, *ideal_neighbours(members, first, CONFIG).successors[:2]) == located.replicas
 
 
@@ -86,14 +115,14 @@ def test_lookups_come_closer_at_each_hop() -> None:
     net = joined_one_by_one(2)
     become_ideal(net, within=60)
     net.run_for(60)  # Fingers are refreshed.
-    hops = []
+    hops: list[int] = []
     for node in net.nodes[::5]:
         for place in places(net)[::11]:
             located = net.do(node.me.address, Locate(place))
             assert isinstance(located, Located)
             way = [hop.peer.id for hop in located.path]
             assert len(set(way)) == len(way)
-            for before, after in zip(way[:-1], way[1:-1], strict=False):
+            for before, after in pairwise(way[:-1]):
                 assert between(before, after, place), (node.me, place, located.path)
             hops.append(len(way))
     assert sum(hops) / len(hops) < 3.5
@@ -104,11 +133,11 @@ def test_an_idle_ideal_ring_sends_a_constant_few_messages() -> None:
     net = joined_one_by_one(3)
     become_ideal(net, within=60)
     net.run_for(60)
-    rates = []
+    rates: list[float] = []
     for _ in range(3):
         before = net.counts["sent"]
-        net.run_for(60)
-        rates.append((net.counts["sent"] - before) / 60 / SIZE)
+        net.run_for(20)
+        rates.append((net.counts["sent"] - before) / 20 / SIZE)
     assert max(rates) < 1.1 * min(rates)
     assert max(rates) < 8
 
@@ -117,9 +146,11 @@ def test_half_of_64_die_at_once_and_the_rest_serves() -> None:
     """Half of the nodes die: the rest becomes one ideal ring again and takes writes."""
     net = joined_one_by_one(4)
     become_ideal(net, within=60)
-    for node in net.nodes[1::4]:
+    for node in net.nodes[1::2]:
         net.crash(node.me.address)
     become_ideal(net, within=60)
     assert isinstance(net.do("n0", Put(b"k", b"v")), Stored)
     for node in net.nodes:
-        assert net.do(node.me.address, Get(b"k")) is not None
+        read = net.do(node.me.address, Get(b"k"))
+        assert isinstance(read, Fetched)
+        assert b"v" == read.value

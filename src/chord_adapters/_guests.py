@@ -1,0 +1,104 @@
+"""What clients ask of a node: it waits its turn like the node's own calls, in a line of its own.
+
+The core takes any number up to `Config.max_operations` at once; here they are kept to what connections can carry.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from chord_adapters._runtime import Outcome
+from chord_adapters._turns import Ticket, Turns
+from chord_proto.messages import Message, Perform, Performed, Refused
+from chord_proto.node import Node
+from chord_proto.peer import Address
+from chord_proto.records import record
+from chord_proto.timers import Timers
+
+MAX_GUESTS = 1024
+"""How many operations of clients wait or are under way; beyond that they are refused."""
+_GRACE = 1.0
+"""Seconds after its timeout in which a node must have answered, or it never will: the request was no good."""
+_OVERDUE = "overdue"
+
+Key: TypeAlias = tuple[Address, int]
+"""The connection by which a client asked, and the id of its request."""
+
+
+@record
+class Guest:
+    """One operation of a client: by which connection it came, and what for."""
+
+    sender: Address
+    message: Perform
+    node: Node
+
+
+class _Nobody:
+    """Clients wait elsewhere, and know their timeouts."""
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Do nothing: the client has given up by now."""
+
+    async def wait(self) -> Outcome:
+        """Never called."""
+        raise NotImplementedError
+
+
+class Guests:
+    """The operations of all clients."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self._guests: dict[int, Guest] = {}
+        self._asked: dict[Key, Ticket] = {}
+        """Those under way."""
+        self._overdue = Timers()
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def knows(self, sender: Address, request: int) -> bool:
+        """Tell whether this request is under way."""
+        return (sender, request) in self._asked
+
+    def admit(self, message: Perform, sender: Address, node: Node, now: float) -> None:
+        """Let a request wait its turn."""
+        ticket = self.turns.draw(message.operation, now + message.timeout / 1000, _Nobody())
+        self._guests[ticket.number] = Guest(sender, message, node)
+
+    def next(self) -> tuple[Guest, float] | None:
+        """Return whose turn it is and until when."""
+        ticket = self.turns.next()
+        if ticket is None:
+            return None
+        guest = self._guests[ticket.number]
+        self._asked[guest.sender, guest.message.request] = ticket
+        self._overdue.arm((_OVERDUE, ticket.number), ticket.deadline + _GRACE)
+        return guest, ticket.deadline
+
+    def sent(self, to: Address, message: Message) -> None:
+        """Note that an answer went out."""
+        if isinstance(message, (Performed, Refused)):
+            self.end(to, message.request)
+
+    def end(self, sender: Address, request: int) -> None:
+        """Take a request out that was under way; harmless if it was not."""
+        ticket = self._asked.pop((sender, request), None)
+        if ticket is not None:
+            self._overdue.disarm((_OVERDUE, ticket.number))
+            del self._guests[ticket.number]
+            self.turns.end(ticket)
+
+    def check(self, now: float) -> None:
+        """Take out what has waited too long, and what was never answered."""
+        while (late := self.turns.pop_late(now)) is not None:
+            del self._guests[late.number]
+        while (key := self._overdue.pop_due(now)) is not None:
+            guest = self._guests[key[1]]
+            self.end(guest.sender, guest.message.request)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `check` is due."""
+        return min((when for when in (self.turns.deadline, self._overdue.deadline) if when is not None), default=None)

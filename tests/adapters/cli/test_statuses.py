@@ -1,0 +1,94 @@
+"""The exit status of every command in every kind of trouble, and the error as JSON."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.cli.command import Command
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+ASKING = [
+    ["put", "key", "value"],
+    ["get", "key"],
+    ["delete", "key"],
+    ["store", __file__],
+    ["fetch", KEY, "--out", "never"],
+    ["locate", "key"],
+    ["status"],
+    ["ring"],
+]
+"""A right use of every command that asks a node."""
+
+
+def free_port() -> int:
+    """Return a port that is free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("arguments", ASKING, ids=lambda arguments: str(arguments[0]))
+def test_nobody_is_there(arguments: list[str], chord: Command) -> None:
+    """Each command ends with 4, within the timeout, when nobody listens at the address."""
+    began = time.monotonic()
+    done = chord(*arguments, "--node", f"127.0.0.1:{free_port()}", "--timeout", "1", "--json")
+    assert 4 == done.status, done
+    error = done.document["error"]
+    assert {"name", "message", "retryable", "outcome_unknown"} == error.keys()
+    assert ("Unreachable", True, False) == (error["name"], error["retryable"], error["outcome_unknown"])
+    assert time.monotonic() - began < 1 + 1
+
+
+@pytest.mark.parametrize("arguments", ASKING, ids=lambda arguments: str(arguments[0]))
+def test_who_listens_says_nothing(arguments: list[str], chord: Command) -> None:
+    """Each command ends with 4, within the timeout, when who listens there never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        began = time.monotonic()
+        done = chord(*arguments, "--node", f"127.0.0.1:{mute.getsockname()[1]}", "--timeout", "0.5", "--json")
+        assert 4 == done.status, done
+        assert done.document["error"]["name"] in {"Timeout", "Unreachable"}
+        assert time.monotonic() - began < 0.5 + 1
+
+
+@pytest.mark.parametrize("arguments", ASKING, ids=lambda arguments: str(arguments[0]))
+def test_another_network(arguments: list[str], chord: Command) -> None:
+    """Each command ends with 4 when the node is of a ring of another name."""
+    done = chord(*arguments, "--network", "other", "--timeout", "5", "--json")
+    assert 4 == done.status, done
+    assert "error" in done.document
+
+
+@pytest.mark.parametrize(
+    "arguments, status",
+    [
+        (["get", "nobody has written this"], 3),
+        (["fetch", KEY, "--out", "never"], 3),
+        (["delete", "nobody has written this"], 0),
+        (["put", "key", "value"], 0),
+        (["put", "", ""], 0),
+        (["put", "schlüssel/鍵/🔑", "wert"], 0),
+        (["put", "key", "--file", "/does/not/exist"], 1),
+        (["store", "/does/not/exist"], 1),
+        (["store", "/"], 1),
+        (["get", "key", "--out", "/does/not/exist"], 1),
+    ],
+)
+def test_answers(arguments: list[str], status: int, chord: Command) -> None:
+    """On a ring that is well: 0 when done, 3 when nobody has it, 1 for a file that cannot be used."""
+    done = chord(*arguments, "--json")
+    assert status == done.status, done
+    assert ("error" in done.document) == (status != 0)
+
+
+def test_too_large(tmp_path: Path, chord: Command) -> None:
+    """A value above the limit of named records is refused with 1, and nothing is written."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(5_000_000))
+    done = chord("put", "large", "--file", str(file), "--json")
+    assert 1 == done.status
+    assert "ValueTooLarge" == done.document["error"]["name"]
+    assert 3 == chord("get", "large").status

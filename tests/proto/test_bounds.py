@@ -1,0 +1,182 @@
+"""Everything inside is bounded: over a bound the caller gets Failed(BUSY) and a peer Refused(BUSY) (N2, N3)."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chord_proto.config import Config
+from chord_proto.effects import Finished, OpId, Send, Write
+from chord_proto.messages import Done, GetRecord, Perform, Performed, PutRecord, Reason, Refused, Replicate, Request
+from chord_proto.node import Node
+from chord_proto.operations import Delete, Failed, Failure, Fetch, Get, Locate, Operation, Put, Store
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent
+
+
+def member(*, durable: bool = True, **bounds: int) -> tuple[Rig, Node]:
+    """Return a member at 10 with smaller bounds."""
+    rig = Rig(attrs.evolve(CONFIG, **bounds), durable=durable)
+    return rig, rig.member(10, before=200, after=[60, 100])
+
+
+def failure(rig: Rig, node: Node, operation: Operation) -> Failure | None:
+    """Begin an operation; return why it failed at once, None if it did not."""
+    op = rig.op()
+    rig.take(node, node.perform(op, operation, now=rig.now))
+    ended = rig.finished.get(op, [])
+    return ended[0].reason if ended and isinstance(ended[0], Failed) else None
+
+
+def test_operations() -> None:
+    """One more than ``max_operations``: busy, for local callers and for clients; ended ones make room."""
+    rig, node = member(max_operations=3)
+    results = [failure(rig, node, Get(name_at(150))) for _ in range(4)]
+    assert [None, None, None, Failure.BUSY] == results
+    (performed,) = sent(Performed, rig.receive(node, request(Perform, None, node, Get(name_at(150)), 1000)))
+    assert Failed(Failure.BUSY) == performed.result
+    rig.take(node, node.cancel(OpId(1001 + 1), now=rig.now))
+    assert failure(rig, node, Get(name_at(150))) is None
+
+
+@pytest.mark.parametrize("bound", ["max_requests", "max_requests_per_peer"])
+def test_requests(bound: str) -> None:
+    """No more requests are out than the bound; what waits for one fails as busy when its time is up."""
+    rig, node = member(**{bound: 6})
+    for _ in range(20):
+        rig.take(node, node.perform(rig.op(), Get(name_at(60)), now=rig.now, timeout=0.2))
+    assert 6 >= len(node.view().requests)
+    rig.tick(node, 0.25)
+    reasons = [results[0].reason for results in rig.finished.values() if isinstance(results[0], Failed)]
+    assert Failure.BUSY in reasons
+
+
+def test_pending_writes() -> None:
+    """A disk that does not keep up: further writes are refused as busy, nothing is queued."""
+    rig, node = member(durable=False, max_pending_writes=2)
+    effects = []
+    for number in range(4):
+        put = request(PutRecord, peer(60), node, 0, name_at(number), b"v", number, number=number)
+        effects += rig.receive(node, put)
+    copy = request(Replicate, peer(60), node, (record_at(150),), False, number=9)
+    effects += rig.receive(node, copy)
+    assert [(2, Reason.BUSY), (3, Reason.BUSY), (9, Reason.BUSY)] == [
+        (refused.request, refused.reason) for refused in sent(Refused, effects)
+    ]
+    assert (2, 2) == (len(only(Write, effects)), node.stats().pending_writes)
+
+
+def test_records() -> None:
+    """A full table takes no new record, whoever gives it; what is on its way to disk counts."""
+    rig, node = member(durable=False, max_records=2)
+    effects = []
+    for number in range(3):
+        copies = (record_at(150 + number),)
+        effects += rig.receive(node, request(Replicate, peer(60), node, copies, False, number=number))
+    assert [(2, Reason.BUSY)] == [(refused.request, refused.reason) for refused in sent(Refused, effects)]
+    rig.flush_writes()
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(5), b"v", 9))
+    assert [Reason.BUSY] == [refused.reason for refused in sent(Refused, effects)]
+    assert 2 == node.stats().records
+
+
+def test_bytes() -> None:
+    """The sum of the values is bounded."""
+    rig, node = member(max_bytes=10)
+    first = rig.receive(node, request(Replicate, peer(60), node, (record_at(150, b"12345678"),), False, number=1))
+    second = rig.receive(node, request(Replicate, peer(60), node, (record_at(151, b"123"),), False, number=2))
+    assert (1, [Reason.BUSY]) == (len(sent(Done, first)), [refused.reason for refused in sent(Refused, second)])
+    assert 8 == node.stats().bytes
+
+
+@pytest.mark.parametrize(
+    "operation, expected",
+    [
+        (Put(b"k", b"x" * 101), Failure.TOO_LARGE),
+        (Store(b"x" * 101), Failure.TOO_LARGE),
+        (Put(b"k", b"x" * 100), None),
+        (Store(b"x" * 100), None),
+        (Put(b"k" * 1025, b""), Failure.INVALID),
+        (Get(b"k" * 1025), Failure.INVALID),
+        (Delete(b"k" * 1025), Failure.INVALID),
+        (Get(b"k" * 1024), None),
+        (Locate(256), Failure.INVALID),
+        (Locate(-1), Failure.INVALID),
+        (Fetch(1 << 160), Failure.INVALID),
+        (Fetch(-1), Failure.INVALID),
+    ],
+    ids=lambda value: value.name if isinstance(value, Failure) else type(value).__name__,
+)
+def test_sizes_and_ranges_of_operations(operation: Operation, expected: Failure | None) -> None:
+    """Too large or impossible is said at once, to a client in the same words, before anything is sent."""
+    rig, node = member(max_value_size=100, max_key_size=1024)
+    assert expected == failure(rig, node, operation)
+    performed = sent(Performed, rig.receive(node, request(Perform, None, node, operation, 1000)))
+    assert ([] if expected is None else [Failed(expected)]) == [each.result for each in performed]
+
+
+def test_sizes_of_what_peers_send() -> None:
+    """A value or name over the bound is refused, in a write and in a copy."""
+    rig, node = member(max_value_size=100, max_key_size=1024)
+    long_name = attrs.evolve(record_at(150), name=b"k" * 1025)
+    cases: list[tuple[type[Request], tuple[object, ...], Reason]] = [
+        (PutRecord, (0, name_at(5), b"x" * 101, 1), Reason.TOO_LARGE),
+        (PutRecord, (0, b"k" * 1025, b"x", 1), Reason.INVALID),
+        (Replicate, ((record_at(150, b"x" * 101),), False), Reason.INVALID),
+        (Replicate, ((long_name,), False), Reason.INVALID),
+        (GetRecord, (1, b"short", False), Reason.INVALID),
+    ]
+    for kind, fields, expected in cases:
+        effects = rig.receive(node, request(kind, peer(60), node, *fields))
+        assert [expected] == [refused.reason for refused in sent(Refused, effects)], (kind, fields)
+    assert 0 == node.stats().records
+
+
+@given(st.lists(st.integers(0, 255), min_size=30, max_size=60))
+def test_known_and_lost_peers(places: list[int]) -> None:
+    """However many peers a node hears of or loses, the tables stay within their bounds, and pointers are kept."""
+    rig, node = member(max_known_peers=16, max_lost_peers=4)
+    for place in places:
+        node.ctx.routing.learn_arcs(place, [peer(place)], rig.now)
+        if place not in {10, 200, 60, 100}:
+            node.ctx.suspect(peer(place))
+            node.ctx.routing.suspects.clear()
+            node.ctx.routing.learn_arcs(place, [peer(place)], rig.now)
+        assert node.stats().known_peers <= 16
+        assert len(node.ctx.routing.lost) <= 4
+    assert {60, 100, 200} <= set(node.ctx.routing.known)
+    assert sorted(node.ctx.routing.known) == node.ctx.routing.ids
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bits": 0},
+        {"bits": 161},
+        {"bits": 8.0},
+        {"successors": 0},
+        {"replicas": 17},
+        {"stabilize_interval": 0.0},
+        {"routing": "recursive"},
+        {"min_timeout": 2.0},
+        {"probe_interval": 31.0},
+        {"successors": 64, "max_peers_in_message": 100},
+    ],
+    ids=repr,
+)
+def test_a_wrong_setting_is_refused(wrong: dict[str, object]) -> None:
+    """Each bound of Config is checked when it is made."""
+    with pytest.raises((ValueError, TypeError)):
+        Config(**wrong)  # type: ignore[arg-type]
+
+
+def test_refusals_are_counted() -> None:
+    """``stats`` tells how often something was refused, and how many operations are under way."""
+    rig, node = member(max_operations=1)
+    rig.take(node, node.get(OpId(1), name_at(150), now=rig.now))
+    before = node.stats().refused
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, b"k" * 5000, b"", 1))
+    assert (before + 1, 1) == (node.stats().refused, node.stats().operations)
+    assert [] == only(Finished, effects)
+    assert 1 == len(only(Send, effects))

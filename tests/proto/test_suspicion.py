@@ -1,0 +1,145 @@
+"""When a silent peer is suspected: retries by round-trip estimate, refused connections, gaps in one's own inputs."""
+
+from __future__ import annotations
+
+import pytest
+
+from chord_proto.effects import PeerFailed, Send
+from chord_proto.messages import FindSuccessor, GetNeighbours, Neighbours, Ping, Pong, Refused, Request
+from chord_proto.node import Node
+from tests.proto.rig import CONFIG, Rig, only, peer, request, sent
+
+
+def waiting() -> tuple[Rig, Node, GetNeighbours]:
+    """Return a member at 10 that waits for its successor at 60, whose round trip was never measured in this rig."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100, 150], came_round=False, granted=False)
+    asked = rig.asked(GetNeighbours, peer(60))
+    rig.under_way.clear()
+    return rig, node, asked
+
+
+def times_sent(rig: Rig, node: Node, asked: Request, *, until: float, step: float = 0.01) -> list[float]:
+    """Let time pass in small steps; return when ``asked`` was sent again, in seconds from the start."""
+    began, times = rig.now, []
+    while rig.now < began + until:
+        effects = rig.tick(node, step)
+        times += [round(rig.now - began, 2) for each in only(Send, effects) if each.message == asked]
+        if PeerFailed(peer(asked.target or 0)) in effects:
+            return [*times, -round(rig.now - began, 2)]
+    return times
+
+
+def test_a_silent_peer_is_suspected_after_its_tries() -> None:
+    """Unmeasured: 0.3 s, doubled up to ``max_timeout``, four tries in all; then it is suspected, within 5 s."""
+    rig, node, asked = waiting()
+    times = times_sent(rig, node, asked, until=5.0)
+    assert [0.3, 0.9, 1.9, -2.9] == pytest.approx(times, abs=0.025)
+    assert CONFIG.request_tries == len(times)
+
+
+def test_a_measured_peer_is_retried_sooner_or_later() -> None:
+    """After quick answers the first retry comes at ``min_timeout``; after slow ones at about their time."""
+    for delay, expected in ((0.001, CONFIG.min_timeout), (0.25, 0.25)):
+        rig, node, asked = waiting()
+        for _ in range(12):
+            rig.now += delay
+            rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+            rig.humour()
+            rig.under_way.clear()
+            while not (found := [p for p in rig.under_way if type(p.message) is GetNeighbours]):
+                rig.under_way.clear()
+                rig.tick(node, 0.05)
+                rig.humour()
+            asked = found[0].message  # type: ignore[assignment]
+        first = times_sent(rig, node, asked, until=1.0)[0]
+        assert expected <= first + 0.011 <= expected * 1.6 + 0.05, (delay, first)
+
+
+def test_a_retransmitted_request_is_not_measured() -> None:
+    """Karn's rule: an answer after a retry says nothing about the round trip."""
+    rig, node, asked = waiting()
+    times_sent(rig, node, asked, until=0.4)
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert -1.0 == node.ctx.routing.known[60].srtt
+
+
+def test_a_refused_connection_is_retried_at_once_and_believed_twice() -> None:
+    """``unreachable``: the first time the request is sent again, the second time its peer is suspected."""
+    rig, node, asked = waiting()
+    effects = rig.take(node, node.unreachable(peer(60).address, now=rig.now))
+    assert asked in [each.message for each in only(Send, effects)]
+    assert [] == only(PeerFailed, effects)
+    effects = rig.take(node, node.unreachable(peer(60), now=rig.now))
+    assert [PeerFailed(peer(60))] == only(PeerFailed, effects)
+    assert peer(100) == node.successors[0]
+
+
+def test_a_broken_connection_has_the_neighbour_asked() -> None:
+    """With nothing out to it, a neighbour is pinged when its connection breaks; a stranger is not."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100, 150], came_round=False)
+    effects = rig.take(node, node.unreachable(peer(150), now=rig.now))
+    assert [150] == [ping.target for ping in sent(Ping, effects)]
+    rig.reply(sent(Ping, effects)[0], Pong, True, ())
+    assert PeerFailed(peer(150)) not in rig.events
+    assert [] == rig.take(node, node.unreachable("stranger:1", now=rig.now))
+
+
+def test_a_gap_in_ones_own_inputs_gives_fresh_timeouts() -> None:
+    """A machine that slept for minutes suspects nobody on waking, and does suspect who then stays silent."""
+    rig, node, asked = waiting()
+    times_sent(rig, node, asked, until=2.0)
+    effects = rig.tick(node, 500.0)
+    assert [] == only(PeerFailed, effects)
+    assert -1.0 > min(times_sent(rig, node, asked, until=5.0))
+
+
+def test_a_late_answer_counts_before_the_timer() -> None:
+    """An answer read after its timer fell due is taken, not suspected away."""
+    rig, node, asked = waiting()
+    times_sent(rig, node, asked, until=2.85)
+    rig.now += 0.5
+    effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert PeerFailed(peer(60)) not in effects
+    assert peer(60) == node.successors[0]
+
+
+def test_a_suspect_is_heard_again() -> None:
+    """A message from a suspect ends the suspicion, and it is probed for no more."""
+    rig, node, _ = waiting()
+    node.ctx.suspect(peer(100))
+    assert [100] == list(node.ctx.routing.lost)
+    rig.receive(node, request(Ping, peer(100), node))
+    assert ([], False) == (list(node.ctx.routing.lost), node.ctx.routing.is_suspect(peer(100)))
+
+
+def test_a_failure_is_told_once() -> None:
+    """However many requests wait for a peer, one PeerFailed tells of it."""
+    rig, node, _ = waiting()
+    for _ in range(2):
+        for each in (60, 60):
+            rig.take(node, node.unreachable(peer(each), now=rig.now))
+    assert 1 == [each for each in rig.events if isinstance(each, PeerFailed)].count(PeerFailed(peer(60)))
+    assert 1 == node.stats().suspected
+
+
+def test_what_others_say_of_a_third_is_a_hint() -> None:
+    """A list without a known peer, or a refusal by somebody else, raises no suspicion."""
+    rig, node, asked = waiting()
+    rig.reply(asked, Neighbours, peer(10), (peer(150),), False, 3)
+    assert [] == [each for each in rig.events if isinstance(each, PeerFailed)]
+    (refusal,) = sent(Refused, rig.receive(node, FindSuccessor(peer(60), 1, 10, 9, 5, 3)))
+    assert refusal.request == 5
+    assert not node.ctx.routing.suspects
+
+
+def test_dead_neighbours_are_found_within_seconds() -> None:
+    """Whatever its place, successor or predecessor, a silent neighbour is suspected within 5 s (design's default)."""
+    for places in ((200, 60), (60, 200)):
+        rig = Rig()
+        node = rig.member(10, before=places[0], after=[60, 200], came_round=True)
+        began = rig.now
+        while not any(isinstance(each, PeerFailed) for each in rig.events):
+            rig.tick(node, 0.05)
+        assert rig.now - began < 5.0
