@@ -169,22 +169,35 @@ async def connect(address: str, *, network: str = "chord", config: Config = _CON
 
 
 class _Waiter:
-    """Lets one task wait for one outcome."""
+    """Lets one task wait for one outcome: half the cost of a `trio.Event`, for which any number may wait."""
 
-    __slots__ = ("_event", "_outcome")
+    __slots__ = ("_outcome", "_resolved", "_task")
 
     def __init__(self) -> None:
-        self._event = trio.Event()
         self._outcome: Outcome = None
+        self._resolved = False
+        self._task: trio.lowlevel.Task | None = None
 
     def resolve(self, outcome: Outcome) -> None:
-        if not self._event.is_set():
-            self._outcome = outcome
-            self._event.set()
+        if self._resolved:
+            return
+        self._resolved = True
+        self._outcome = outcome
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None
 
     async def wait(self) -> Outcome:
-        await self._event.wait()
+        if self._resolved:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
         return self._outcome
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class _Wire:
@@ -374,7 +387,10 @@ class _Runtime:
         return _Waiter()
 
     def wake_at(self, when: float) -> None:
-        self._due = self._sleep.deadline = when
+        self._due = when
+        # A sleep that ends too early finds out: moving its deadline is dear, and deadlines mostly move on.
+        if when < self._sleep.deadline:
+            self._sleep.deadline = when
 
     def dial(self, link: Link, delay: float) -> None:
         self._dials[link] = scope = trio.CancelScope()

@@ -56,12 +56,14 @@ def pointers_existed(ring: Snapshot) -> Iterator[Violation]:
 
 
 def predecessor_moves(ring: Snapshot) -> Iterator[Violation]:
-    """S12: the predecessor moves p -> q only if q lies between, or p was suspected or left."""
+    """S12: the predecessor moves p -> q only if q lies between, or p was suspected or left; only alone is it emptied."""
     for old, view in _moves(ring):
         p, q, me = old.predecessor, view.predecessor, view.me
         closer = p is not None and q is not None and between(p.id, q.id, me.id)
         if p is not None and p != q and not closer and (me.id, p) not in ring.facts.gone:
             yield Violation("S12", me, f"predecessor moved from {p.address} to {q and q.address}")
+        elif p is not None and q is None and view.successors:
+            yield Violation("S12", me, f"predecessor {p.address} given up for nobody, with successors left")
 
 
 def successor_moves(ring: Snapshot) -> Iterator[Violation]:

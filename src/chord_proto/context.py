@@ -86,6 +86,7 @@ class Context:
         "now",
         "out",
         "outcomes",
+        "reborn",
         "rng",
         "routing",
         "timers",
@@ -109,6 +110,7 @@ class Context:
         self.loopback: list[Message] = []
         self.outcomes: list[tuple[Purpose, Any, Any]] = []
         self.departed: list[Peer] = []
+        self.reborn: list[Peer] = []
 
     # Sending
 
@@ -220,7 +222,7 @@ class Context:
             return None
         # Who answers at a contact's address under another one is no evidence for the node that it claims to be.
         known = self._same_life(answer) if answer.source.address == sender else Known(answer.source)
-        if known is None:
+        if known is None or call.request not in self.calls:  # The latter: it was for the life before this one.
             return None
         if type(answer) is Working:
             call.tries = 1
@@ -360,6 +362,7 @@ class Context:
         if known.incarnation:
             known.srtt = -1.0
             self.emit(PeerFailed(peer))
+            self.reborn.append(peer)
             for call in [call for call in self.calls.values() if call.peer is not None and call.peer.id == peer.id]:
                 if call.message.target_incarnation:
                     self.drop_call(call)

@@ -134,6 +134,8 @@ class Frame:
                     ANSWERED[type(purpose)](self, purpose, peer, outcome)
             elif ctx.departed:
                 self._departed(ctx.departed.pop(0))
+            elif ctx.reborn:
+                self.ranges.on_departed(ctx.reborn.pop(0))
             elif ctx.loopback:
                 message = ctx.loopback.pop(0)
                 self._receive(message, ctx.me.address)

@@ -20,6 +20,8 @@ from chord_proto.writes import Writes
 
 _PAUSE = 0.1
 _MAX_RELINQUISHED = 128
+_PATIENCE = 20.0
+"""Seconds after which who was to grant an arc is no longer waited for: several times what finding a death takes."""
 _MAX_WALK = 64
 """How far along the ring the old owner is looked for: so many nodes may join in one gap at once."""
 
@@ -41,6 +43,7 @@ class PendingArc:
     end: int
     by_grant: bool
     """Ask for the old owner's grant; False once nobody was found who could give it: then all replicas count."""
+    since: float
     waiting: bool = False
     asked: dict[int, None] = attrs.field(factory=dict)
     """Who was asked for the grant on this walk along the ring."""
@@ -191,7 +194,7 @@ class Ranges:
 
     def _await(self, start: int, end: int, *, by_grant: bool) -> None:
         self._next += 1
-        self.pending[self._next] = PendingArc(self._next, start, end, by_grant)
+        self.pending[self._next] = PendingArc(self._next, start, end, by_grant, self.ctx.now)
         self._drive(self.pending[self._next])
 
     def accept_grant(self, start: int, end: int) -> None:
@@ -252,6 +255,7 @@ class Ranges:
         else:
             arc.asked.clear()
             arc.further = None
+            arc.by_grant = arc.by_grant and self.ctx.now - arc.since < _PATIENCE
             self._trim(arc)
             if arc.number in self.pending:
                 self._pause(arc)
@@ -281,9 +285,7 @@ class Ranges:
             return
         own = ctx.me.id if routing.predecessor is None else routing.predecessor.id
         unfinished = any(arcs_meet(start, end, arc.start, arc.end) for arc in self.pending.values())
-        if unfinished or arcs_meet(start, end, own, ctx.me.id):
-            ctx.refuse(asker, Reason.NOT_READY)
-        elif self._belongs_to_nearer(start, end, source):
+        if unfinished or arcs_meet(start, end, own, ctx.me.id) or self._belongs_to_another(start, end, source):
             ctx.refuse(asker, Reason.NOT_READY)
         elif not self._is_covered(start, end, source):
             ahead = [peer for peer in routing.successors if not routing.is_suspect(peer)]
@@ -294,20 +296,21 @@ class Ranges:
             self._grant(start, end, source)
             ctx.answer(asker, Done)
 
-    def _belongs_to_nearer(self, start: int, end: int, source: Peer) -> bool:
-        """Tell whether a nearer joiner was granted a part of the arc; make sure then that it still lives.
+    def _belongs_to_another(self, start: int, end: int, source: Peer) -> bool:
+        """Tell whether another joiner was granted a part of the arc; make sure then that it still lives.
 
-        It will notify the asker, whose range then no longer holds that part; if it died, the asker takes over.
+        A nearer one will notify the asker, whose range then no longer holds that part; a farther one becomes the
+        asker's successor and is asked itself.  If it died, the asker takes over.
         """
-        nearer = {
+        others = {
             arc.granted.id: arc.granted
             for arc in self.relinquished
             if arc.granted is not None and arc.granted.id != source.id and arcs_meet(start, end, arc.start, arc.end)
         }
-        for peer in nearer.values():
+        for peer in others.values():
             if not any(call.peer == peer for call in self.ctx.calls.values()):
                 self.ctx.ask(peer, Probe(peer), Ping)
-        return bool(nearer)
+        return bool(others)
 
     def on_departed(self, peer: Peer) -> None:
         """Whoever was granted an arc is gone: this node can no longer say who decides for it."""

@@ -27,7 +27,7 @@ _LEFT_OUT = {
     "Syncs": {"_next"},
     "Session": {"number"},
     "Ranges": {"_next", "completed"},
-    "PendingArc": {"number"},
+    "PendingArc": {"number", "since"},
     "Coordinator": {"_next", "decided"},
     "Coordination": {"number", "deadline", "asker"},
     "Repair": {"round", "clean", "started"},

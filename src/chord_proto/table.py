@@ -14,6 +14,8 @@ Name: TypeAlias = tuple[int, bytes]
 """Space and name of a record."""
 Position: TypeAlias = tuple[int, int, bytes]
 """Place, space and name: the order of the table."""
+_SECTOR_BITS = 8
+"""The leading bits of a place name its sector; so many that of 100,000 records less than a thousand share one."""
 
 
 def place_of(space: int, name: bytes, bits: int) -> int:
@@ -34,9 +36,13 @@ def _hash(item: Record) -> int:
 
 
 class Table:
-    """Records by name, and their names in order of place."""
+    """Records by name, their names in order of place, and digests of sectors of the circle.
 
-    __slots__ = ("_hashes", "_order", "bits", "bytes", "records")
+    The sectors make the digest of an arc cheap, however many records lie on it: only those in the two sectors
+    where the arc begins and ends are looked at one by one.
+    """
+
+    __slots__ = ("_hashes", "_order", "_sectors", "_width", "bits", "bytes", "records")
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
@@ -44,6 +50,10 @@ class Table:
         self.records: dict[Name, Record] = {}
         self._hashes: dict[Name, int] = {}
         self._order: list[Position] = []
+        self._width = max(0, bits - _SECTOR_BITS)
+        """How many bits of a place tell where in its sector it lies."""
+        self._sectors: dict[int, tuple[int, int]] = {}
+        """By sector, where there are any: how many records, and the XOR of their hashes."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -58,13 +68,16 @@ class Table:
         old = self.records.get(key)
         if not is_newer(item.version, None if old is None else old.version):
             return False
+        place, added = place_of(*key, self.bits), _hash(item)
         if old is None:
-            insort(self._order, (place_of(*key, self.bits), *key))
+            insort(self._order, (place, *key))
+            self._change(place, 1, added)
         else:
             self.bytes -= len(old.value or b"")
+            self._change(place, 0, added ^ self._hashes[key])
         self.bytes += len(item.value or b"")
         self.records[key] = item
-        self._hashes[key] = _hash(item)
+        self._hashes[key] = added
         return True
 
     def drop(self, space: int, name: bytes) -> None:
@@ -72,8 +85,17 @@ class Table:
         old = self.records.pop((space, name), None)
         if old is not None:
             self.bytes -= len(old.value or b"")
-            del self._hashes[space, name]
-            del self._order[bisect_left(self._order, (place_of(space, name, self.bits), space, name))]
+            place = place_of(space, name, self.bits)
+            self._change(place, -1, self._hashes.pop((space, name)))
+            del self._order[bisect_left(self._order, (place, space, name))]
+
+    def _change(self, place: int, count: int, digest: int) -> None:
+        sector = place >> self._width
+        held, total = self._sectors.get(sector, (0, 0))
+        if held + count:
+            self._sectors[sector] = (held + count, total ^ digest)
+        else:
+            del self._sectors[sector]
 
     def on_arc(self, start: int, end: int, after: Position | None = None) -> Iterator[Record]:
         """Yield the records on (start, end] in order along the arc, those after position ``after`` only."""
@@ -94,10 +116,22 @@ class Table:
 
     def digest(self, start: int, end: int) -> tuple[int, bytes]:
         """Return how many records lie on (start, end], and the XOR of their hashes."""
+        width, around = self._width, 1 << (self.bits - self._width)
+        first, last = start >> width, end >> width
+        if start < end and first == last:
+            whole, pieces = range(0), [(start, end)]
+        else:
+            whole = range(first + 1, last if start < end else last + around)
+            pieces = [(start, ((first + 1) << width) - 1), ((last << width) - 1, end)]
         count = total = 0
-        for item in self.on_arc(start, end):
-            count += 1
-            total ^= self._hashes[item.space, item.name]
+        for sector in whole:
+            held, digest = self._sectors.get(sector % around, (0, 0))
+            count += held
+            total ^= digest
+        for low, high in pieces:
+            for item in self.on_arc(low, high) if low < high else ():
+                count += 1
+                total ^= self._hashes[item.space, item.name]
         return count, total.to_bytes(16)
 
     def outside(self, start: int, end: int) -> Iterator[Record]:

@@ -346,7 +346,7 @@ def test_who_says_no_hello_is_closed() -> None:
     assert inbound.closed
     assert world.links.counters.silent == 2
     assert world.losses == [Loss(A, None, sent=False)]
-    assert world.links.deadline is None
+    assert world.links.deadline(world.now) is None
 
 
 def test_the_table_of_contacts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 
 import anyio
 import pytest
@@ -12,62 +11,13 @@ from anyio.abc import SocketStream
 from chord_adapters import JoinRefused, NotReady, Unreachable, _links
 from chord_adapters._node import Node
 from chord_proto.config import Config
-from chord_proto.connection import Connection, Hello, frame_limit
-from chord_proto.messages import FindSuccessor, Message, Perform, Performed
-from chord_proto.operations import Fetch, Fetched, Operation, Put
-from chord_proto.wire import Codec
+from chord_proto.connection import frame_limit
+from chord_proto.messages import FindSuccessor, Performed
+from chord_proto.operations import Fetch, Fetched, Put
 from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, over_sockets, ring, things, until
+from tests.adapters.strangers import stranger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left"), over_sockets]
-
-
-class Stranger:
-    """A bare TCP connection to a node, with the frames of a client if wanted."""
-
-    def __init__(self, stream: SocketStream) -> None:
-        self.stream = stream
-        self.frames = Connection(
-            initiator=True, hello=Hello("chord"), codec=Codec(), max_frame=_links.max_frame_of(Config())
-        )
-        self.requests = 0
-
-    async def say_hello(self) -> None:
-        """Exchange hellos."""
-        await self.stream.send(self.frames.data_to_send())
-        while not self.frames.established:
-            self.frames.receive_data(await self.stream.receive())
-
-    async def ask(self, *operations: Operation) -> None:
-        """Send operations."""
-        for operation in operations:
-            self.requests += 1
-            self.frames.send(Perform(None, 0, None, 0, self.requests, operation, 5000))
-        await self.stream.send(self.frames.data_to_send())
-
-    async def answer(self) -> Message:
-        """Receive one message."""
-        while True:
-            messages = self.frames.receive_data(await self.stream.receive())
-            if messages:
-                return messages[0]
-
-    async def is_closed(self) -> bytes:
-        """Wait until the node has closed the connection; return what it sent before."""
-        got = b""
-        with anyio.fail_after(10.0):
-            while True:
-                try:
-                    got += await self.stream.receive()
-                except (anyio.EndOfStream, anyio.BrokenResourceError):
-                    return got
-
-
-@asynccontextmanager
-async def stranger(node: Node) -> AsyncIterator[Stranger]:
-    """Connect to a node's port."""
-    host, _, port = node.address.rpartition(":")
-    async with await anyio.connect_tcp(host, int(port)) as stream:
-        yield Stranger(stream)
 
 
 async def _is_well(nodes: list[Node]) -> None:
@@ -140,7 +90,7 @@ async def test_too_many_strangers(backend: Backend, monkeypatch: pytest.MonkeyPa
                 async with stranger(nodes[0]) as fourth:
                     assert await fourth.is_closed() == b""
                 await second.ask(Fetch(1))
-                answer = await second.answer()
+                (answer,) = await second.answers(1)
                 assert isinstance(answer, Performed)
                 assert answer.result == Fetched(None, None)
         assert nodes[0].stats().links.turned_away == 2

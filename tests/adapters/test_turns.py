@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chord_adapters._runtime import Outcome
 from chord_adapters._turns import MOST_BYTES_UNDER_WAY, MOST_UNDER_WAY, Turns
-from chord_proto.operations import Delete, Get, Operation, Put, Store
+from chord_proto.operations import Delete, Get, Locate, Operation, Put, Store
 
 
 class NoWaiter:
@@ -34,7 +34,7 @@ def started(turns: Turns) -> list[int]:
 def test_bounded_in_number() -> None:
     """So many are under way; with each that ends the next one starts."""
     turns = Turns()
-    numbers = [draw(turns, Get(b"k")) for _ in range(MOST_UNDER_WAY + 3)]
+    numbers = [draw(turns, Locate(7)) for _ in range(MOST_UNDER_WAY + 3)]
     assert started(turns) == numbers[:MOST_UNDER_WAY]
     assert not turns.room
     assert turns.end(turns.under_way[numbers[5]])

@@ -91,10 +91,10 @@ async def _asyncio_echo(connections: int, payload: bytes) -> AsyncIterator[Call]
 
     async def call(number: int) -> bytes:
         end = next(turn)
-        end.waiting[number] = future = loop.create_future()
+        future: asyncio.Future[bytes] = loop.create_future()
+        end.waiting[number] = future
         end.send(_ID.pack(number) + payload)
-        answer = await future
-        return answer
+        return await future
 
     try:
         yield call

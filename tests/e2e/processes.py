@@ -36,7 +36,7 @@ def chord(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess
 def fine(*arguments: str, stdin: bytes = b"") -> bytes:
     """Run one command that must succeed and return its standard output."""
     done = chord(*arguments, stdin=stdin)
-    assert (0, b"") == (done.returncode, b"" if not done.returncode else done.stderr)
+    assert 0 == done.returncode, f"{arguments} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}"
     return done.stdout
 
 

@@ -14,7 +14,7 @@ from tests.e2e.processes import await_ideal, document, fine, ring_of_processes, 
 pytestmark = pytest.mark.slow
 
 SIZE = int(os.environ.get("CHORD_E2E_BYTES", "5000000"))
-"""Bytes of the file: few here, 50,000,000 by hand."""
+"""Bytes of the file: few here, 50,000,000 at night (`tox -e nightly`)."""
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

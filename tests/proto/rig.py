@@ -90,7 +90,7 @@ def request(kind: type[M], source: Peer | None, to: Node, *fields: object, numbe
     """Return a request (or, of ``Notify``, the message) from ``source`` (None: a client) to a node."""
     numbers = (number,) if issubclass(kind, Request) else ()
     target = None if source is None else to.me.id
-    return kind(source, 0 if source is None else life, target, 0, *numbers, *fields)  # type: ignore[call-arg,arg-type]
+    return kind(source, 0 if source is None else life, target, 0, *numbers, *fields)
 
 
 @attrs.frozen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from hypothesis import given
@@ -9,13 +11,25 @@ from hypothesis import strategies as st
 
 from chord_proto.config import Config
 from chord_proto.effects import Finished, OpId, Send, Write
-from chord_proto.messages import Done, GetRecord, Perform, Performed, PutRecord, Reason, Refused, Replicate, Request
+from chord_proto.messages import (
+    Done,
+    GetRecord,
+    Perform,
+    Performed,
+    PutRecord,
+    Reason,
+    Record,
+    Refused,
+    Replicate,
+    Request,
+    Space,
+)
 from chord_proto.node import Node
 from chord_proto.operations import Delete, Failed, Failure, Fetch, Get, Locate, Operation, Put, Store
-from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent, version
 
 
-def member(*, durable: bool = True, **bounds: int) -> tuple[Rig, Node]:
+def member(*, durable: bool = True, **bounds: Any) -> tuple[Rig, Node]:
     """Return a member at 10 with smaller bounds."""
     rig = Rig(attrs.evolve(CONFIG, **bounds), durable=durable)
     return rig, rig.member(10, before=200, after=[60, 100])
@@ -43,7 +57,8 @@ def test_operations() -> None:
 @pytest.mark.parametrize("bound", ["max_requests", "max_requests_per_peer"])
 def test_requests(bound: str) -> None:
     """No more requests are out than the bound; what waits for one fails as busy when its time is up."""
-    rig, node = member(**{bound: 6})
+    bounds: dict[str, Any] = {bound: 6}
+    rig, node = member(**bounds)
     for _ in range(20):
         rig.take(node, node.perform(rig.op(), Get(name_at(60)), now=rig.now, timeout=0.2))
     assert 6 >= len(node.view().requests)
@@ -119,7 +134,7 @@ def test_sizes_and_ranges_of_operations(operation: Operation, expected: Failure 
 def test_sizes_of_what_peers_send() -> None:
     """A value or name over the bound is refused, in a write and in a copy."""
     rig, node = member(max_value_size=100, max_key_size=1024)
-    long_name = attrs.evolve(record_at(150), name=b"k" * 1025)
+    long_name = Record(Space.RECORD, b"k" * 1025, b"v", version(1), 1)
     cases: list[tuple[type[Request], tuple[object, ...], Reason]] = [
         (PutRecord, (0, name_at(5), b"x" * 101, 1), Reason.TOO_LARGE),
         (PutRecord, (0, b"k" * 1025, b"x", 1), Reason.INVALID),

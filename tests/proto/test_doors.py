@@ -16,6 +16,7 @@ from chord_proto.phase import Phase
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, ring_of, sent
 
 Mistake = Callable[[Node], list[Effect]]
+Door = Callable[[], list[Effect]]
 
 OF_A_MEMBER: dict[str, Mistake] = {
     "create twice": lambda node: node.create(now=100.0),
@@ -57,16 +58,17 @@ def test_mistakes_before_membership() -> None:
     node.get(OpId(2), b"k", now=0.0)
     with pytest.raises(LocalProtocolError):
         node.join(OpId(2), ["x:1"], now=0.0)
-    assert Phase.NEW is node.phase
+    assert "new" == node.phase.value
     node.join(OpId(1), ["x:1"], now=0.0)
-    for mistake in (
+    mistakes: list[Door] = [
         lambda: node.join(OpId(3), ["x:1"], now=0.0),
         lambda: node.create(now=0.0),
         lambda: node.get(OpId(1), b"k", now=0.0),
-    ):
+    ]
+    for mistake in mistakes:
         with pytest.raises(LocalProtocolError):
             mistake()
-    assert Phase.JOINING is node.phase
+    assert "joining" == node.phase.value
 
 
 def test_leaving_twice() -> None:
@@ -74,7 +76,11 @@ def test_leaving_twice() -> None:
     rig = Rig()
     node = rig.member(10, before=200, after=[60, 100])
     rig.take(node, node.leave(OpId(1), now=rig.now))
-    for operation in (lambda: node.leave(OpId(2), now=rig.now), lambda: node.get(OpId(1), b"k", now=rig.now)):
+    operations: list[Door] = [
+        lambda: node.leave(OpId(2), now=rig.now),
+        lambda: node.get(OpId(1), b"k", now=rig.now),
+    ]
+    for operation in operations:
         with pytest.raises(LocalProtocolError):
             operation()
     rig.run(30.0)
@@ -154,7 +160,8 @@ def test_ticks_may_come_early_late_or_again() -> None:
         assert [] == node.tick(now=rig.now)
     assert twin.fingerprint() == node.fingerprint()
     assert twin.deadline == node.deadline
-    done = []
+    done: list[Effect] = []
+    due = rig.now
     for _ in range(10):
         due = node.deadline
         done += node.tick(now=due)
@@ -207,11 +214,12 @@ def test_a_bug_kills_the_node() -> None:
     node = Rig().create(10)
     with pytest.raises(AttributeError):
         node.receive(None, sender="x:1", now=100.0)  # type: ignore[arg-type]
-    for door in (
+    doors: list[Door] = [
         lambda: node.tick(now=101.0),
         lambda: node.get(OpId(1), b"k", now=101.0),
         lambda: node.leave(OpId(2), now=101.0),
-    ):
+    ]
+    for door in doors:
         with pytest.raises(LocalProtocolError, match="died"):
             door()
 

@@ -27,7 +27,7 @@ CASES = [(a, x, b) for a in range(SIZE) for x in range(SIZE) for b in range(SIZE
 def test_between_walks_the_circle() -> None:
     """On every triple of a small circle, x lies between a and b iff a walk from a meets x before b."""
     for a, x, b in CASES:
-        walk = []
+        walk: list[int] = []
         step = (a + 1) % SIZE
         while step != b and len(walk) < SIZE - 1:
             walk.append(step)

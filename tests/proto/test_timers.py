@@ -95,4 +95,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestTimers = Model.TestCase
-TestTimers.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTimers.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -61,6 +61,12 @@ class Ledger:
         self.holders = holders
         self.entries: dict[Name, Entry] = {}
         self.open: list[Handle] = []
+        self.calm = True
+        """Nothing went wrong yet: whoever reads, reads what was acknowledged before."""
+        self.width = 0
+        """How many addresses the ring had at least, all the time, up to R; 0 when that cannot be told."""
+        self._expected: dict[int, str] = {}
+        """The version that a read must give at least, by identity of its handle."""
         self._gone: list[tuple[str, bool]] = []
         """Who went, in order, and whether by failing."""
         self._begun: dict[int, int] = {}
@@ -80,6 +86,8 @@ class Ledger:
                 entry.written[operation.data] = None
             elif isinstance(operation, Delete):
                 entry.written[None] = None
+            elif self.calm and entry.newest is not None:
+                self._expected[id(handle)] = entry.newest
         self.open.append(handle)
         self._begun[id(handle)] = len(self._gone)
 
@@ -90,6 +98,11 @@ class Ledger:
             self.done += 1
             name = name_of(handle)
             gone_before = self._begun.pop(id(handle))
+            expected = self._expected.pop(id(handle), None)
+            if self.calm and expected is not None and isinstance(handle.result, Fetched):
+                version = handle.result.version
+                if version is None or version < expected:
+                    self.problems.append(f"in calm {name} reads version {version}, {expected} was acknowledged before")
             if name is not None:
                 self._ended(handle, name, self.entries[name], gone_before)
 
@@ -109,6 +122,8 @@ class Ledger:
         addresses = [peer.address for peer in result.acked]
         if len(set(addresses)) < len(addresses):
             self.problems.append(f"D3: {result.acked} are not distinct")
+        if len(addresses) < (self.width if name[0] == Space.BLOCK else self.width // 2 + 1) and self.width:
+            self.problems.append(f"D3: {result.acked} are too few on a ring of {self.width} addresses")
         if result.owner not in result.acked:
             self.problems.append(f"D3: the owner {result.owner} is not among {result.acked}")
         if result.version == entry.newest:

@@ -6,9 +6,9 @@ from collections import Counter
 
 from chord_adapters.memory import Network, Step
 from chord_proto.config import Config
-from chord_proto.effects import Event, PeerFailed, PeerLeft, Send, Stopped
+from chord_proto.effects import Effect, PeerFailed, PeerLeft, Send, Stopped
 from chord_proto.invariants import MEMBERS, Facts, Scope, Snapshot, UnderWay, Violation, check, why_not_ideal
-from chord_proto.messages import Answer, Message, Neighbours, Pong, Reason, Refused
+from chord_proto.messages import Acknowledged, Answer, Message, Neighbours, Pong, Reason, Refused
 from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
@@ -50,8 +50,10 @@ class Overseer:
         if step.kind == "receive":
             self._received(me, step.argument)
         for effect in step.effects:
-            if type(effect) is not Send:
-                self._happened(node, effect)  # type: ignore[arg-type]
+            if not isinstance(effect, Send):
+                self._happened(node, effect)
+            elif isinstance(effect.message, Acknowledged):
+                self._acknowledges(step, effect.message)
         self._silent_once_stopped(step)
         self.existed[me] = None
         before = self.views.get(me.id)
@@ -84,7 +86,7 @@ class Overseer:
             if is_no_member(message):
                 self.gone[me.id, message.source] = None
 
-    def _happened(self, node: Node, event: Event) -> None:
+    def _happened(self, node: Node, event: Effect) -> None:
         if isinstance(event, PeerFailed | PeerLeft):
             self.gone[node.me.id, event.peer] = None
             self.seen[type(event).__name__] += 1
@@ -92,6 +94,13 @@ class Overseer:
             suspect = self.views.get(event.peer.id)
             if suspect is not None and suspect.phase in MEMBERS and event.peer.id not in self.leaving:
                 self.assume_nothing("false suspicion")
+
+    def _acknowledges(self, step: Step, message: Acknowledged) -> None:
+        """D2: what an owner acknowledges is durable with it, unless something newer is."""
+        me = step.node.me
+        kept = self._net.disk(me.address, me.index).values()
+        if message.version and not any(record.version >= message.version for record in kept):
+            raise Broken(f"D2: {me.address} acknowledges {message.version}, which is not durable there")
 
     def _silent_once_stopped(self, step: Step) -> None:
         kinds = [type(effect) for effect in step.effects]

@@ -243,15 +243,16 @@ def test_s11_pointers_existed() -> None:
 def test_s12_predecessor_moves() -> None:
     """S12: the predecessor moves closer, or away from who was suspected or left, and is never just dropped."""
 
-    def moved(old: int | None, new: int | None, *gone: int) -> list[str]:
+    def moved(old: int | None, new: int | None, *gone: int, left: tuple[int, ...] = (10,)) -> list[str]:
         facts = Facts(gone={(0, peer(place)) for place in gone})
-        return names(list(predecessor_moves(ring(view(0, (10,), new), before={0: view(0, (10,), old)}, facts=facts))))
+        return names(list(predecessor_moves(ring(view(0, left, new), before={0: view(0, (10,), old)}, facts=facts))))
 
     assert [] == moved(20, 30)
     assert [] == moved(None, 20)
     assert [] == moved(20, 20)
     assert [] == moved(30, 20, 30)
-    assert [] == moved(30, None, 30)
+    assert [] == moved(30, None, 30, left=())
+    assert ["S12"] == moved(30, None, 30)
     assert ["S12"] == moved(30, 20)
     assert ["S12"] == moved(30, 20, 20)
     assert ["S12"] == moved(30, None)

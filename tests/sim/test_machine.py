@@ -46,12 +46,15 @@ class RingMachine(RuleBasedStateMachine):
         r=st.integers(1, 4),
         more=st.sampled_from(["one", "r", "r+1", "r+3"]),
         bits=st.sampled_from([160, 16]),
+        replicas=st.sampled_from([3, 3, 2, 1]),
         virtual_nodes=st.sampled_from([1, 1, 2]),
         write_delay=st.sampled_from([0.0, 0.02]),
     )
-    def begin(self, seed: int, r: int, more: str, bits: int, virtual_nodes: int, write_delay: float) -> None:
+    def begin(
+        self, seed: int, r: int, more: str, bits: int, replicas: int, virtual_nodes: int, write_delay: float
+    ) -> None:
         """Begin with an ideal ring."""
-        config = Config(bits=bits, successors=r, predecessors=r)
+        config = Config(bits=bits, successors=r, predecessors=r, replicas=replicas)
         size = {"one": 1, "r": r, "r+1": r + 1, "r+3": r + 3}[more]
         self.world = World(seed, config, size=size, virtual_nodes=virtual_nodes, write_delay=write_delay)
 
@@ -148,7 +151,7 @@ class RingMachine(RuleBasedStateMachine):
     )
     def weather(self, loss: float, duplicate: float, reorder: float) -> None:
         """Links get worse, or better."""
-        self.ring.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder)
+        self.ring.weather(loss=loss, duplicate=duplicate, reorder=reorder)
 
     # Clients
 

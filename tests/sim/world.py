@@ -43,6 +43,8 @@ class World:
             self.join([LIGHTHOUSE] if self.spawned else [])
             self.net.run_for(0.05)
         self.wait_ideal(within=60.0)
+        self.net.run_for(1.0)
+        self.ledger.width = min(config.replicas, size)
 
     # Looking
 
@@ -105,6 +107,7 @@ class World:
     def crash(self, address: Address, *, silent: bool) -> None:
         """Kill a process."""
         self.collect()
+        self.ledger.calm = False
         self.ledger.failing(address, self.members())
         self.overseer.going(address, crash=True)
         self.leaves.pop(address, None)
@@ -113,6 +116,9 @@ class World:
     def restart(self, address: Address, *, disk: bool, via: Iterable[Address]) -> None:
         """Start a process again."""
         others = [other for other in dict.fromkeys(via) if other != address]
+        self.ledger.calm = False
+        if not others:
+            self.ledger.width = 0  # A ring of its own.
         self.net.run_for(0.002)  # A clock that stood still would give two lives the same versions.
         self._coming(address)
         self.net.restart(address, disk=disk, join=others)
@@ -126,24 +132,30 @@ class World:
 
     def partition(self, *groups: Iterable[Address], oneway: bool = False) -> None:
         """Separate groups of addresses."""
-        self.parted = True
+        self.parted, self.ledger.calm = True, False
         self.overseer.assume_nothing("partition")
         self.net.partition(*groups, oneway=oneway)
 
     def cut(self, a: Address, b: Address, *, oneway: bool = False) -> None:
         """Cut one link."""
-        self.parted = True
+        self.parted, self.ledger.calm = True, False
         self.overseer.assume_nothing("cut")
         self.net.cut(a, b, oneway=oneway)
 
     def pause(self, address: Address, seconds: float) -> None:
         """Let a process sleep, which to the others looks like a partition."""
-        self.parted = True
+        self.parted, self.ledger.calm = True, False
         self.overseer.assume_nothing("paused")
         self.net.pause(address, seconds)
 
+    def weather(self, *, loss: float, duplicate: float, reorder: float) -> None:
+        """Change the links."""
+        self.ledger.calm = self.ledger.calm and not loss
+        self.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder)
+
     def leave(self, address: Address) -> None:
         """Let a process leave gracefully."""
+        self.ledger.width = 0
         self.overseer.going(address, crash=False)
         self.leaves[address] = self.net.leave(address)
 
@@ -156,6 +168,7 @@ class World:
                 if handed_over:
                     self.ledger.left(address, self.members())
                 else:
+                    self.ledger.calm = False
                     self.ledger.failing(address, self.members())
         self.ledger.collect()
         self.overseer.look_for_assumptions()

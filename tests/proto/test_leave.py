@@ -1,0 +1,177 @@
+"""Leaving: hand the data over, tell the neighbours, refuse what comes too late (chord.md section 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chord_proto.effects import OpId, PeerLeft, Send, Stopped
+from chord_proto.messages import (
+    Digest,
+    Done,
+    GetDigest,
+    GetNeighbours,
+    Leaving,
+    Listing,
+    ListRange,
+    Neighbours,
+    Notify,
+    Ping,
+    PutRecord,
+    Reason,
+    Refused,
+    Replicate,
+)
+from chord_proto.node import Node
+from chord_proto.operations import Left
+from chord_proto.phase import Phase
+from tests.proto.rig import Rig, name_at, only, peer, record_at, request, ring_of, sent
+
+
+def leaving() -> tuple[Rig, Node]:
+    """Return a member at 10 with one record, which has begun to leave."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5),), False))
+    rig.under_way.clear()
+    rig.take(node, node.leave(OpId(1), now=rig.now))
+    return rig, node
+
+
+def hand_over(rig: Rig, to: int = 60) -> None:
+    """Let the heir take everything."""
+    rig.reply(rig.asked(GetDigest, peer(to)), Digest, 0, bytes(16))
+    rig.reply(rig.asked(ListRange, peer(to)), Listing, (), False)
+    rig.reply(rig.asked(Replicate, peer(to)), Done)
+
+
+def farewells(rig: Rig) -> dict[int | None, Leaving]:
+    """Return who is told, and what."""
+    return {each.message.target: each.message for each in rig.under_way if isinstance(each.message, Leaving)}
+
+
+def test_the_records_go_first_then_the_word() -> None:
+    """The first successor is given what it lacks; only then the neighbours hear, and it alone is granted the range."""
+    rig, node = leaving()
+    assert {} == farewells(rig)
+    hand_over(rig)
+    told = farewells(rig)
+    assert {200: False, 60: True, 100: False} == {place: message.granted for place, message in told.items()}
+    assert (peer(200), (peer(60), peer(100), peer(200))) == (told[60].predecessor, told[60].successors)
+    effects = [effect for message in told.values() for effect in rig.reply(message, Done)]
+    assert Left(handed_over=True) == rig.result(OpId(1))
+    assert (Stopped(), Phase.STOPPED, ()) == (effects[-1], node.phase, node.successors)
+
+
+def test_an_heir_that_refuses_gives_way_to_the_next() -> None:
+    """A leaving node takes no hand-over; the giver tries the next."""
+    rig, _ = leaving()
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 0, bytes(16))
+    rig.reply(rig.asked(ListRange, peer(60)), Listing, (), False)
+    rig.reply(rig.asked(Replicate, peer(60)), Refused, Reason.LEAVING)
+    hand_over(rig, 100)
+    assert {200: False, 60: False, 100: True} == {place: each.granted for place, each in farewells(rig).items()}
+
+
+def test_an_heir_that_does_not_confirm_has_not_got_it() -> None:
+    """The grant is unanswered: the node says that it could not hand over."""
+    rig, _ = leaving()
+    hand_over(rig)
+    for place, message in farewells(rig).items():
+        if place != 60:
+            rig.reply(message, Done)
+    rig.run(15.0)
+    assert Left(handed_over=False) == rig.result(OpId(1))
+
+
+def test_nobody_answers() -> None:
+    """Within ``leave_timeout`` and a little more the node is gone all the same, and says that it kept its range."""
+    rig, node = leaving()
+    began = rig.now
+    while node.phase is not Phase.STOPPED:
+        assert node.deadline is not None
+        rig.tick(node, node.deadline - rig.now)
+    assert rig.now - began <= rig.config.leave_timeout + rig.config.max_timeout + 0.1
+    assert Left(handed_over=False) == rig.result(OpId(1))
+
+
+def test_the_last_node_says_at_once_that_nobody_was_there() -> None:
+    """A ring of one hands nothing over, and is gone in the same step."""
+    rig = Rig()
+    node = rig.create(10)
+    effects = rig.take(node, node.leave(OpId(1), now=rig.now))
+    assert ([Stopped()], Left(handed_over=False)) == (only(Stopped, effects), rig.result(OpId(1)))
+
+
+def test_a_leaving_node_decides_nothing_and_takes_nothing() -> None:
+    """Writes, hand-overs and grants are refused; copies decided by their owner are kept; pings are answered."""
+    rig, node = leaving()
+    put = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(5), b"v", 1, number=1))
+    copies = rig.receive(node, request(Replicate, peer(60), node, (record_at(6),), False, number=2))
+    grant = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (), True, number=3))
+    kept = rig.receive(node, request(Replicate, peer(200), node, (record_at(150),), True, number=4))
+    refused = sent(Refused, [*put, *copies, *grant])
+    assert [(1, Reason.LEAVING), (2, Reason.LEAVING), (3, Reason.LEAVING)] == [(r.request, r.reason) for r in refused]
+    assert [4] == [done.request for done in sent(Done, kept)]
+    assert 1 == len(only(Send, rig.receive(node, request(Ping, peer(60), node, number=5))))
+
+
+# The neighbours of who leaves
+
+
+def neighbour() -> tuple[Rig, Node]:
+    """Return a member at 10 between 200 and 60, at rest."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.under_way.clear()
+    return rig, node
+
+
+def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
+    """The list closes over the gap; nobody named in the farewell is adopted unasked."""
+    rig, node = neighbour()
+    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), False)
+    effects = rig.receive(node, message)
+    assert [100, 150] == [successor.id for successor in node.successors]
+    assert [100] == [notify.target for notify in sent(Notify, effects)]
+    assert ([PeerLeft(peer(60))], 1) == (only(PeerLeft, effects), len(sent(Done, effects)))
+
+
+def test_a_leaving_predecessor_names_its_own() -> None:
+    """The candidate is dialled back before it is adopted, and the range is served only then."""
+    rig, node = neighbour()
+    effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), True))
+    assert [150] == [ping.target for ping in sent(Ping, effects)]
+    assert not node.owns(180)
+
+
+@pytest.mark.parametrize("life", [1, 2])
+def test_a_stranger_cannot_say_that_it_leaves(life: int) -> None:
+    """A farewell of somebody unknown changes no pointer, but is answered, so that it may go."""
+    rig, node = neighbour()
+    before = (node.predecessor, node.successors)
+    effects = rig.receive(node, request(Leaving, peer(230), node, peer(220), (), (peer(20),), True, life=life))
+    assert (before, 1) == ((node.predecessor, node.successors), len(sent(Done, effects)))
+    assert [] == only(PeerLeft, effects)
+
+
+def test_a_graceful_leave_loses_nothing() -> None:
+    """In a ring of real nodes: every record of the leaver is readable afterwards, everywhere (L9)."""
+    rig = ring_of(10, 60, 120, 200)
+    first, goes = rig.nodes[peer(10).address], rig.nodes[peer(120).address]
+    keys = [name_at(place) for place in range(0, 256, 16)]
+    for key in keys:
+        rig.take(first, first.put(rig.op(), key, b"of " + key, now=rig.now))
+    rig.run(2.0)
+    leave = rig.op()
+    rig.take(goes, goes.leave(leave, now=rig.now))
+    rig.run(12.0)
+    assert Left(handed_over=True) == rig.result(leave)
+    del rig.nodes[goes.me.address]
+    rig.run(5.0)
+    for node in rig.nodes.values():
+        for key in keys:
+            op = rig.op()
+            rig.take(node, node.get(op, key, now=rig.now))
+            rig.run(0.0)
+            assert b"of " + key == rig.result(op).value
