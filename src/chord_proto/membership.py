@@ -51,6 +51,7 @@ class Membership:
         "ring",
         "said",
         "turn",
+        "unwilling",
         "waiting_for",
     )
 
@@ -67,6 +68,8 @@ class Membership:
         """Since when the ring says that somebody else is in this node's place."""
         self.turn = 0
         self.handed_over = False
+        self.unwilling: dict[int, None] = {}
+        """Those who were given this leaver's range and would not answer for it."""
         self.said = False
         self.waiting_for: dict[int, bool] = {}
         """Who must hear the farewell before this node stops, and whether they were granted its range."""
@@ -187,9 +190,11 @@ class Membership:
         self.said = True
 
     def on_farewell(self, purpose: Farewell, peer: Peer | None, answer: Answer | None) -> None:
-        """A neighbour knows, or is gone itself."""
+        """A neighbour knows, or is gone itself; an heir that is gone or leaves too is replaced by the next one."""
         if self.waiting_for.pop(purpose.peer.id, False) and not isinstance(answer, Done):
-            self.handed_over = False
+            self.handed_over = self.said = False
+            self.unwilling[purpose.peer.id] = None
+            self.ctx.timers.arm(("hand over", 0), self.ctx.now)
 
     @property
     def is_done(self) -> bool:
@@ -211,15 +216,16 @@ class Membership:
         if leaver is None:
             ctx.refuse(asker, Reason.INVALID)
             return
-        if message.granted and self.ring.phase is Phase.LEAVING:
-            ctx.refuse(asker, Reason.LEAVING)
-            return
+        refused = message.granted and self.ring.phase is Phase.LEAVING
         if ctx.has_answered(leaver, message.incarnation) or leaver.id in {p.id for p in ctx.routing.pointers()}:
-            if message.granted:
+            if message.granted and not refused:
                 start = ctx.me.id if message.predecessor is None else message.predecessor.id
                 ranges.accept_grant(start, leaver.id)
             self.ring.on_leaver(leaver, message.predecessor, message.successors)
-        ctx.answer(asker, Done)
+        if refused:
+            ctx.refuse(asker, Reason.LEAVING)
+        else:
+            ctx.answer(asker, Done)
 
     def abandon_join(self, op: OpId, why: Failure) -> bool:
         """Give up joining if ``op`` is the joining; tell whether it was."""

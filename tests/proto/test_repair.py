@@ -1,0 +1,77 @@
+"""Repair: a surplus copy goes only once its owner confirms, and an owner confirms only what is complete (D4, D8)."""
+
+from __future__ import annotations
+
+from chord_proto.messages import (
+    Confirm,
+    Digest,
+    Done,
+    FindSuccessor,
+    Found,
+    GetDigest,
+    GetNeighbours,
+    Listing,
+    ListRange,
+    Neighbours,
+    Ping,
+    Pong,
+    Reason,
+    Refused,
+    Replicate,
+)
+from tests.proto.rig import Rig, peer, record_at, request, sent
+
+
+def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
+    """Found, given to the owner, confirmed by it, and then dropped durably (D8); a refusal keeps it."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(80),), False, number=1))
+    node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
+    for last in (False, True):
+        answered: set[int] = set()
+        while not (found := [p.message for p in rig.under_way if isinstance(p.message, Confirm)]):
+            assert rig.now < 200.0
+            for parcel in list(rig.under_way):
+                message = parcel.message
+                if isinstance(message, FindSuccessor) and message.place == 80 and message.request not in answered:
+                    answered.add(message.request)
+                    rig.reply(message, Found, peer(60), (peer(100), peer(150)), False)
+                elif isinstance(message, GetNeighbours):
+                    rig.reply(message, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+                elif isinstance(message, ListRange):
+                    rig.reply(message, Listing, (), False)
+                elif isinstance(message, Replicate):
+                    rig.reply(message, Done)
+                elif isinstance(message, Ping):
+                    rig.reply(message, Pong, True, (peer(180), peer(150), peer(120)))
+                elif isinstance(message, GetDigest):
+                    rig.reply(message, Digest, 0, bytes(16))
+            rig.tick(node, 0.05)
+        assert (100, 60, 100) == (found[0].target, found[0].start, found[0].end)
+        assert 1 == node.stats().records
+        if last:
+            rig.reply(found[0], Done)
+        else:
+            rig.reply(found[0], Refused, Reason.NOT_READY)
+            assert 1 == node.stats().records
+    assert 0 == node.stats().records
+
+
+def test_confirming_takes_a_clean_round() -> None:
+    """An owner confirms only for its own range, and only after every replica was compared since the last change."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+
+    def confirm(start: int, end: int) -> bool:
+        return bool(sent(Done, rig.receive(node, request(Confirm, peer(150), node, start, end))))
+
+    assert not confirm(200, 10)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    assert [True, True, False, False] == [confirm(*arc) for arc in ((200, 10), (220, 240), (150, 10), (20, 40))]
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5),), False, number=3))
+    assert not confirm(200, 10)
