@@ -92,16 +92,18 @@ async def open_node(
         listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
     )
     runtime = _Runtime()
+    patience = 0.0
     try:
         driver = await runtime.open(opening)
         try:
             yield Node(driver)
             await driver.depart()
+            patience = FLUSH_TIMEOUT
         except BaseException:
             driver.say_goodbye()
             raise
     finally:
-        await runtime.close()
+        await runtime.close(patience)
     if driver.cause is not None:
         raise driver.closed()
 
@@ -119,7 +121,7 @@ async def connect(address: str, *, network: str = "chord", config: Config = _CON
         yield client
     finally:
         asker.end("the client was closed")
-        await runtime.close()
+        await runtime.close(0.0)
     if asker.cause is not None:
         raise asker.closed()
 
@@ -271,15 +273,15 @@ class _Runtime:
     async def _resolve(self, host: str, port: int) -> list[Any]:
         return await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
 
-    async def close(self) -> None:
-        """Wait until everything is closed, a moment also for what is still to be sent."""
+    async def close(self, patience: float) -> None:
+        """Wait until everything is closed, so many seconds also for what is still to be sent."""
         self.stop()
         for task in self._tasks:
             task.cancel()
         try:
-            if self.wires:
+            if self.wires and patience:
                 self._all_gone = self.loop.create_future()
-                await asyncio.wait([self._all_gone], timeout=FLUSH_TIMEOUT)
+                await asyncio.wait([self._all_gone], timeout=patience)
         finally:
             await self._close_now()
 

@@ -7,7 +7,7 @@ turn, each lookup filling every finger that its owner serves.
 from __future__ import annotations
 
 from chord_proto.context import Context
-from chord_proto.identifiers import within
+from chord_proto.identifiers import distance
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.peer import Peer
 from chord_proto.records import record
@@ -52,11 +52,7 @@ class Fingers:
             return
         ctx, fingers = self.ctx, self.ctx.routing.fingers
         owner = found.successors[0]
-        served = []
-        for index in range(ctx.config.bits):
-            start = (ctx.me.id + (1 << index)) % (1 << ctx.config.bits)
-            if within(found.predecessor.id, start, owner.id):
-                served.append(index)
+        served = indices_on(found.predecessor.id, owner.id, ctx.me.id, ctx.config.bits)
         for index in served:
             if owner.id == ctx.me.id:
                 fingers.pop(index, None)
@@ -78,11 +74,16 @@ class Fingers:
         if routing.came_round or not routing.successors:
             routing.fingers.clear()
             return []
-        covered, end = self.ctx.me.id, routing.successors[-1].id
-        todo = []
-        for index in range(bits):
-            if within(covered, (covered + (1 << index)) % (1 << bits), end):
-                routing.fingers.pop(index, None)
-            else:
-                todo.append(index)
-        return todo
+        me = self.ctx.me.id
+        covered = set(indices_on(me, routing.successors[-1].id, me, bits))
+        for index in covered.intersection(routing.fingers):
+            del routing.fingers[index]
+        return [index for index in range(bits) if index not in covered]
+
+
+def indices_on(start: int, end: int, me: int, bits: int) -> list[int]:
+    """Return which of ``me``'s fingers begin on (start, end], in order: those whose 2**i lies between the distances."""
+    low, high = distance(me, start, bits), distance(me, end, bits)
+    if low < high:
+        return list(range(low.bit_length(), high.bit_length()))
+    return [*range(high.bit_length()), *range(low.bit_length(), bits)]

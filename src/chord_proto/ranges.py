@@ -343,6 +343,8 @@ class Ranges:
             if not arcs_meet(arc.start, arc.end, start, end):
                 kept.append(arc)
                 continue
+            if arc.granted == to:
+                continue  # It asks for less than it was granted: for the rest it never learnt of the grant.
             if between(arc.start, start, arc.end):
                 kept.append(Relinquished(arc.start, start, arc.granted))
             if between(arc.start, end, arc.end):

@@ -49,7 +49,10 @@ class Returning:
 
 @record
 class ForLeave:
-    """Purpose of handing this node's range over before it leaves."""
+    """Purpose of handing the arc (start, end] over before this node leaves."""
+
+    start: int
+    end: int
 
 
 class Repair:
@@ -100,8 +103,8 @@ class Repair:
         """What the last complete round was about: if it still holds, every replica has everything."""
         self.noticed: tuple[object, ...] = ()
         self.heir: Peer | None = None
-        self.handed = 0
-        """How many arcs the heir has been given."""
+        self.handed: dict[tuple[int, int], None] = {}
+        """The arcs that the heir has been given."""
         self.refused: dict[int, None] = {}
         """Successors that would not take this leaver's range."""
 
@@ -245,23 +248,27 @@ class Repair:
         unwilling = self.refused | self.membership.unwilling
         heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in unwilling), None)
         if heir != self.heir:
-            self.heir, self.handed = heir, 0
-        arcs = self.ranges.entrusted()[self.handed :]
-        if not all(self.writes.is_settled(start, end) for start, end in arcs):
+            self.heir, self.handed = heir, {}
+        arcs = [arc for arc in self.ranges.entrusted() if arc not in self.handed]
+        if heir is not None and not (self.ranges.is_ready and all(self.writes.is_settled(*arc) for arc in arcs)):
+            ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
+        elif heir is None and any(p.address != ctx.me.address for p in routing.successors if not routing.is_suspect(p)):
+            # All refused, perhaps because they were leaving too: ask again until the deadline.
+            self.refused.clear()
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
         elif heir is None:
             self.membership.say_farewell(granted_to=None)
         elif not arcs:
-            self.membership.say_farewell(granted_to=heir if self.ranges.is_ready else None)
+            self.membership.say_farewell(granted_to=heir)
         else:
-            self.syncs.start(heir, *arcs[0], ForLeave(), pull=False, push=True)
+            self.syncs.start(heir, *arcs[0], ForLeave(*arcs[0]), pull=False, push=True)
 
     def on_handed_over(self, purpose: ForLeave, peer: Peer | None, ended: SyncEnded) -> None:
         """The heir has everything, or the next one is tried."""
         if self.ring.phase is not Phase.LEAVING or peer is None:
             return
         if ended.ok:
-            self.handed += 1
+            self.handed[purpose.start, purpose.end] = None
         else:
             self.refused[peer.id] = None
         self.hand_over()

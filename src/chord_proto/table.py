@@ -118,18 +118,20 @@ class Table:
         """Return how many records lie on (start, end], and the XOR of their hashes."""
         width, around = self._width, 1 << (self.bits - self._width)
         first, last = start >> width, end >> width
-        if start < end and first == last:
+        if len(self) <= around or (start < end and first == last):
             whole, pieces = range(0), [(start, end)]
         else:
             whole = range(first + 1, last if start < end else last + around)
-            pieces = [(start, ((first + 1) << width) - 1), ((last << width) - 1, end)]
+            pieces = [((last << width) - 1, end)]
+            if start < (top := ((first + 1) << width) - 1):
+                pieces.append((start, top))
         count = total = 0
         for sector in whole:
             held, digest = self._sectors.get(sector % around, (0, 0))
             count += held
             total ^= digest
         for low, high in pieces:
-            for item in self.on_arc(low, high) if low < high else ():
+            for item in self.on_arc(low, high):
                 count += 1
                 total ^= self._hashes[item.space, item.name]
         return count, total.to_bytes(16)

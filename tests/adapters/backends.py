@@ -88,6 +88,8 @@ def is_ideal(nodes: Iterable[Node]) -> bool:
             return False
         if order and (not node.successors or node.predecessor != order[-1]):
             return False
+        if len(node.successors) == len(order) and not node._driver.nodes[0].came_round:
+            return False
     return True
 
 
