@@ -104,7 +104,9 @@ class Driver(Engine):
     def _start(self) -> None:
         self._tell_wall(self._enter())
         for node in self.nodes:
-            via = (*self.contacts, self.address) if node.me.index else self.contacts
+            # By another virtual node here that is a member, too: it may be all that is left of the ring.
+            others_here = len(self.nodes) > 1 and (self.contacts or node.me.index)
+            via = (*self.contacts, self.address) if others_here else self.contacts
             if via:
                 self._carry_out(node, node.join(self._next_op(), via, now=self._now))
             else:

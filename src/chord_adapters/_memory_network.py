@@ -192,7 +192,8 @@ class Network:
             host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
         for slot in tuple(host.slots.values()):
             simulation.put_in(host, slot, "wall", EPOCH + setup.clock)
-            via = setup.join if slot is host.first else (address, *setup.join)
+            others_here = setup.virtual_nodes > 1 and (setup.join or slot is not host.first)
+            via = (*setup.join, address) if others_here else setup.join
             if via:
                 simulation.put_in(host, slot, "join", OpId(self._handle(host, slot, None).op), via)
             else:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import anyio
 import anyio.lowlevel
 
+from chord_adapters._address import UNACKNOWLEDGED
 from chord_adapters._engine import Engine
 from chord_adapters._links import DIAL_TIMEOUT, Link
 from chord_adapters._memory_host import NEVER
@@ -22,6 +23,7 @@ from chord_proto.peer import Address
 
 RESENT_AFTER = micros(0.2)
 """A connection loses nothing: what a link loses or cuts off is sent again so much later, as TCP would at the earliest."""
+UNCONFIRMED = micros(UNACKNOWLEDGED)
 SLICE = 8
 """Events that happen before the loop's other tasks get a turn."""
 IDLE = 0.001
@@ -92,6 +94,8 @@ class VirtualWire:
         self.address: Address = ""
         """Where this end is, for links that are cut."""
         self.open = True
+        self.unknown = False
+        """This end is gone, and the other one was not told: it learns from what it sends."""
         self._scheduled = False
         self._arriving: deque[tuple[Micros, bytes | None]] = deque()
         """What is on its way here, each with the time of its arrival; None is the end."""
@@ -128,8 +132,14 @@ class VirtualWire:
 
     def vanish(self) -> None:
         """End it without a word."""
-        self.open = False
+        self.open, self.unknown = False, True
         self.runtime.wires.pop(self, None)
+
+    def lost(self) -> None:
+        """End it, and tell the node."""
+        if self.open and self.link is not None:
+            self.vanish()
+            self.runtime.engine.lost(self.link)
 
     # What arrives
 
@@ -145,12 +155,22 @@ class VirtualWire:
         self.runtime.later(at, self._arrive)
 
     def _arrive(self) -> None:
-        if not self.open or not self._arriving:
+        other, simulation = self.other, self.runtime.simulation
+        if not self._arriving or other is None:
             return
-        simulation = self.runtime.simulation
-        assert self.other is not None
-        if not simulation.links.whole and simulation.links.blocked(self.other.address, self.address):
-            self.runtime.later(simulation.now + RESENT_AFTER, self._arrive)
+        if self.unknown:
+            self._arriving.clear()
+            silent = self.address in simulation.silent
+            after = UNCONFIRMED if silent else simulation.links.latency()
+            other.runtime.later(simulation.now + after, other.lost)
+            return
+        if not self.open:
+            return
+        if not simulation.links.whole and simulation.links.blocked(other.address, self.address):
+            if simulation.now - self._arriving[0][0] < UNCONFIRMED:
+                self.runtime.later(simulation.now + RESENT_AFTER, self._arrive)
+            else:
+                other.runtime.later(simulation.now, other.lost)
             return
         # One event a piece: what the cut held back arrives together, in order.
         while self.open and self._arriving and self._arriving[0][0] <= simulation.now:
@@ -160,8 +180,7 @@ class VirtualWire:
             if data is not None:
                 self.runtime.engine.received(self.link, data)
             else:
-                self.vanish()
-                self.runtime.engine.lost(self.link)
+                self.lost()
 
 
 class VirtualRuntime:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chord_proto import coordinator as coordination
-from chord_proto import fingers, lookup, membership, merge, messages, ranges, repair, ring_state, sync, tasks
+from chord_proto import fingers, grants, lookup, membership, merge, messages, ranges, repair, ring_state, sync, tasks
 
 if TYPE_CHECKING:
     from chord_proto.frame import Frame
@@ -28,6 +28,9 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.PutRecord: lambda node, message, sender: node.coordinator.on_put_record(message, sender),
     messages.Replicate: lambda node, message, sender: node.coordinator.on_replicate(message, sender),
     messages.TakeOver: lambda node, message, sender: node.ranges.on_take_over(message, sender),
+    messages.GetClaim: lambda node, message, sender: node.ranges.grants.on_get_claim(
+        message, sender, node.ranges.fetching
+    ),
     messages.GetDigest: lambda node, message, sender: node.syncs.on_get_digest(message, sender),
     messages.ListRange: lambda node, message, sender: node.syncs.on_list_range(message, sender),
     messages.GetCopies: lambda node, message, sender: node.syncs.on_get_copies(message, sender),
@@ -63,6 +66,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     sync.AskedForSync: lambda node, purpose, peer, answer: node.syncs.on_answer(purpose, peer, answer),
     sync.PulledForSync: lambda node, purpose, peer, durable: node.syncs.on_pulled(purpose, peer, durable),
     ranges.ForArc: lambda node, purpose, peer, outcome: node.ranges.on_outcome(purpose, peer, outcome),
+    grants.ForClaim: lambda node, purpose, peer, answer: node.ranges.grants.on_claim(purpose, peer, answer),
     repair.ForRepair: lambda node, purpose, peer, ended: node.repair.on_compared(purpose, peer, ended),
     repair.ForSurplus: lambda node, purpose, peer, found: node.repair.on_owner_found(purpose, peer, found),
     repair.Returning: lambda node, purpose, peer, outcome: node.repair.on_returned(purpose, peer, outcome),
@@ -80,6 +84,7 @@ TIMERS: dict[str, TimerHandler] = {
     "hand over": lambda node, _: node.repair.hand_over(),
     "call": lambda node, number: node.ctx.call_lapsed(number),
     "arc": lambda node, number: node.ranges.on_timer(number),
+    "spare": lambda node, _: node.ranges.on_spare_timer(),
     "spread": lambda node, number: node.coordinator.on_spread_timer(number),
     "task": lambda node, number: node.tasks.on_deadline(number),
     "retry": lambda node, number: node.tasks.on_retry(number),

@@ -7,8 +7,10 @@ from typing import Any
 
 from chord_proto import messages
 from chord_proto.config import Config
+from chord_proto.grants import MAX_ARCS
 from chord_proto.messages import Answer, Message, Notify, Reason
 from chord_proto.peer import Peer
+from chord_proto.places import Arc
 
 _REASONS = frozenset(int(reason) for reason in Reason)
 _FROM_SOMEBODY = (Answer, Notify)
@@ -39,6 +41,13 @@ def _arc(message: Any, limit: int) -> str | None:
     return None if 0 <= message.start < limit and 0 <= message.end < limit else "an arc beyond the circle"
 
 
+def _arcs(arcs: tuple[Arc, ...], limit: int) -> str | None:
+    if len(arcs) > MAX_ARCS:
+        return "too many arcs in one message"
+    proper = all(0 <= start < limit and 0 <= end < limit for start, end in arcs)
+    return None if proper else "an arc beyond the circle"
+
+
 def _reason(message: messages.Refused, limit: int) -> str | None:
     return None if message.reason in _REASONS else "an unknown reason"
 
@@ -46,6 +55,10 @@ def _reason(message: messages.Refused, limit: int) -> str | None:
 _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
     messages.FindSuccessor: _place,
     messages.TakeOver: _arc,
+    messages.Granted: _arc,
+    messages.GetClaim: _arc,
+    messages.Claim: lambda message, limit: _arcs(message.arcs, limit),
+    messages.Leaving: lambda message, limit: _arcs(message.granted, limit),
     messages.GetDigest: _arc,
     messages.ListRange: _arc,
     messages.Confirm: _arc,

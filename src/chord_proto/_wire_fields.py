@@ -37,6 +37,8 @@ MAX_PEERS = 256
 """Most peers in one list."""
 MAX_RECORDS = 16_384
 """Most records, summaries or names in one list."""
+MAX_ARCS = 256
+"""Most arcs of the circle in one list."""
 MAX_HOPS = 1024
 """Most hops in the path of a lookup."""
 MAX_WIDTH = 255
@@ -228,10 +230,12 @@ class Kinds:
             **_under(sized(str, 0, MAX_WORD), str, "phase"),
         }
         # Tuples without a class of their own, by the name of the field.
+        arc = struct([place, place], "array of start, end", _together, tuple)
         pair = [self._plain["space", int], self._plain["name", bytes]]
         self._tuples = {
             "after": struct([place, *pair], "array of place, space, name", _together, tuple),
             "names": many(struct(pair, "array of space, name", _together, tuple), MAX_RECORDS),
+            **dict.fromkeys(("granted", "arcs"), many(arc, MAX_ARCS)),
         }
 
     def of_class(self, cls: type) -> Kind:

@@ -42,6 +42,9 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x45: m.GetCopies,
     0x46: m.Copies,
     0x47: m.Confirm,
+    0x48: m.Granted,
+    0x49: m.GetClaim,
+    0x4A: m.Claim,
     # Clients
     0x50: m.Perform,
     0x51: m.Performed,

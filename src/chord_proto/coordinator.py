@@ -112,11 +112,15 @@ class Coordinator:
         if not routing.owns(place):
             self._elsewhere(asker, place)
             return
-        arc = self.ranges.pending_for(place)
-        if arc is None or (held is not None and not arc.by_grant):
+        pending = self.ranges.pending_for(place)
+        if self.ranges.decides(place):
             ctx.answer(asker, Value, held, self._others() if is_block else ())
-        elif arc.by_grant:
-            ctx.answer(asker, Elsewhere, tuple(routing.successors[:1]), True)
+        elif pending is None or pending.is_open:
+            ctx.refuse(asker, Reason.NOT_READY)
+        elif pending.granter is not None:
+            ctx.answer(asker, Elsewhere, (pending.granter,), True)
+        elif held is not None:
+            ctx.answer(asker, Value, held, self._others() if is_block else ())
         elif others := self._others():
             ctx.answer(asker, Elsewhere, others, True)
         else:
@@ -147,7 +151,7 @@ class Coordinator:
         if not ctx.routing.owns(place):
             self._elsewhere(asker, place)
             return
-        if self.ranges.pending_for(place) is not None:
+        if not self.ranges.decides(place):
             ctx.refuse(asker, Reason.NOT_READY)
             return
         if self.ring.phase is Phase.LEAVING:
@@ -293,9 +297,11 @@ class Coordinator:
             return
         if message.decided:
             for item in message.records:
-                if ctx.routing.closer_owner(place_of(item.space, item.name, bits), message.source) is not None:
+                place = place_of(item.space, item.name, bits)
+                if ctx.routing.closer_owner(place, message.source) is not None:
                     ctx.refuse(asker, Reason.NOT_OWNER)
                     return
+                self.ranges.decided_elsewhere(place)
         if self.ring.phase is Phase.LEAVING and not message.decided:
             ctx.refuse(asker, Reason.LEAVING)
         elif self.writes.failed:

@@ -135,7 +135,7 @@ class Frame:
             elif ctx.departed:
                 self._departed(ctx.departed.pop(0))
             elif ctx.reborn:
-                self.ranges.on_departed(ctx.reborn.pop(0))
+                self.ranges.grants.on_departed(ctx.reborn.pop(0))
             elif ctx.loopback:
                 message = ctx.loopback.pop(0)
                 self._receive(message, ctx.me.address)
@@ -154,8 +154,10 @@ class Frame:
             ranges.doubt()
         if ring.entered:
             ring.entered = False
-            if ring.ctx.routing.predecessor is not None:
-                ranges.on_joined(ring.ctx.routing.predecessor)
+            if ring.ctx.routing.predecessor is None:
+                ranges.on_created()
+            else:
+                ranges.on_joined()
             self.finger_table.arm()
             self.merge.arm()
             self.repair.arm()
@@ -164,7 +166,7 @@ class Frame:
         self.ring.on_departed(peer)
         self.finger_table.on_departed(peer)
         self.merge.on_departed(peer)
-        self.ranges.on_departed(peer)
+        self.ranges.grants.on_departed(peer)
         self.repair.soon()
 
     def _nothing(self) -> None:

@@ -12,6 +12,7 @@ from chord_proto.messages import Answer, Done, GetNeighbours, Leaving, Neighbour
 from chord_proto.operations import Failed, Failure, Joined, Left
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.places import Arc
 from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
@@ -168,10 +169,10 @@ class Membership:
         self.ring.phase = Phase.LEAVING
         ctx.timers.arm(("leave", 0), ctx.now + ctx.config.leave_timeout)
 
-    def say_farewell(self, *, granted_to: Peer | None) -> None:
+    def say_farewell(self, *, granted_to: Peer | None, arcs: tuple[Arc, ...] = ()) -> None:
         """Tell predecessor and successors, with one's own lists as candidates for them to ask.
 
-        ``granted_to`` was given every record of this node's range and decides for it from now on.
+        ``granted_to`` was given every record of ``arcs`` and decides for them from now on.
         """
         ctx, routing = self.ctx, self.ctx.routing
         self.handed_over = granted_to is not None
@@ -181,12 +182,11 @@ class Membership:
             if peer.id in told or routing.is_suspect(peer):
                 continue
             told.add(peer.id)
-            granted = granted_to is not None and peer.id == granted_to.id
-            sent = ctx.ask(
-                peer, Farewell(peer), Leaving, routing.predecessor, routing.predecessors, routing.successors, granted
-            )
-            if sent and (granted or peer in first or peer == routing.predecessor):
-                self.waiting_for[peer.id] = granted
+            is_heir = granted_to is not None and peer.id == granted_to.id
+            fields = (routing.predecessor, routing.predecessors, routing.successors, arcs if is_heir else ())
+            sent = ctx.ask(peer, Farewell(peer), Leaving, *fields)
+            if sent and (is_heir or peer in first or peer == routing.predecessor):
+                self.waiting_for[peer.id] = is_heir
         self.said = True
 
     def on_farewell(self, purpose: Farewell, peer: Peer | None, answer: Answer | None) -> None:
@@ -216,11 +216,11 @@ class Membership:
         if leaver is None:
             ctx.refuse(asker, Reason.INVALID)
             return
-        refused = message.granted and self.ring.phase is Phase.LEAVING
+        refused = bool(message.granted) and self.ring.phase is Phase.LEAVING
         if ctx.has_answered(leaver, message.incarnation) or leaver.id in {p.id for p in ctx.routing.pointers()}:
             if message.granted and not refused:
-                start = ctx.me.id if message.predecessor is None else message.predecessor.id
-                ranges.accept_grant(start, leaver.id)
+                for start, end in message.granted:
+                    ranges.accept_grant(start, end)
             self.ring.on_leaver(leaver, message.predecessor, message.successors)
         if refused:
             ctx.refuse(asker, Reason.LEAVING)

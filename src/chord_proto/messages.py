@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Peer
+from chord_proto.places import Arc
 from chord_proto.records import record
 
 
@@ -151,13 +152,13 @@ class Notify(Message):
 class Leaving(Request):
     """I leave; here are my neighbours, as candidates for you to ask.
 
-    ``granted`` says that the receiver was given all records of (predecessor, source] and decides from now on.
+    Of the arcs in ``granted`` the receiver was given all records: it may decide for them from now on.
     """
 
     predecessor: Peer | None
     predecessors: tuple[Peer, ...]
     successors: tuple[Peer, ...]
-    granted: bool
+    granted: tuple[Arc, ...]
 
 
 @record
@@ -253,10 +254,33 @@ class Replicate(Request):
 
 @record
 class TakeOver(Request):
-    """Grant me (start, end], of which I am the owner now, and stop deciding for it."""
+    """Grant me what you may grant of (start, end], of which I am the owner now."""
 
     start: int
     end: int
+
+
+@record
+class Granted(Answer):
+    """You decide for (start, end], a part of what you asked for, as soon as you have fetched my records of it."""
+
+    start: int
+    end: int
+
+
+@record
+class GetClaim(Request):
+    """I granted you parts of (start, end]: tell me which of it you know of."""
+
+    start: int
+    end: int
+
+
+@record
+class Claim(Answer):
+    """The arcs that the sender was granted, is asking for, or has granted on; it never learnt of any others."""
+
+    arcs: tuple[Arc, ...]
 
 
 @record
@@ -335,6 +359,6 @@ class Performed(Answer):
 
 AnyMessage: TypeAlias = (
     Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
-    | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | GetDigest | Digest | ListRange
-    | Listing | GetCopies | Copies | Confirm | Perform | Performed
+    | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
+    | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Who answers and decides for which arc while ownership moves (chord.md section 7).
 
-Owning is not yet serving: an arc gained is *pending* until the old owner has handed it over or, if that one is
-dead, until what the other living replicas hold of it is here.
+Owning is not yet serving.  The right to decide for a place is *held* by one node at a time, together with
+everything that was decided there; it passes from node to node only by a grant.  Who loses a range keeps that
+right until the new owner asks for it; who gains one asks along the ring for whoever holds it.  Where nobody
+does, since the holder died, the new owner pulls what all living replicas have and then holds it anew.
 """
 
 from __future__ import annotations
@@ -10,40 +12,42 @@ import attrs
 
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
-from chord_proto.identifiers import between, within
-from chord_proto.messages import Answer, Done, Elsewhere, Ping, Reason, TakeOver
+from chord_proto.grants import Grants
+from chord_proto.messages import Answer, Elsewhere, Granted, TakeOver
 from chord_proto.peer import Address, Peer
+from chord_proto.places import Places, arc
 from chord_proto.records import record
-from chord_proto.ring_state import Probe
 from chord_proto.sync import SyncEnded, Syncs
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
-_MAX_RELINQUISHED = 128
 _PATIENCE = 20.0
 """Seconds after which who was to grant an arc is no longer waited for: several times what finding a death takes."""
+_KEPT_FOR_OTHERS = 10.0
+"""Seconds for which an arc is kept for a new owner that does not ask for it."""
 _MAX_WALK = 64
-"""How far along the ring the old owner is looked for: so many nodes may join in one gap at once."""
+"""How far along the ring the holder is looked for: so many nodes may join in one gap at once."""
 
 
 @record
 class ForArc:
-    """Purpose of asking ``peer`` to grant a pending arc, and of pulling its records."""
+    """Purpose of asking for the grant of a pending arc, and of pulling its records."""
 
     number: int
-    granted: bool
 
 
 @attrs.define(eq=False)
 class PendingArc:
-    """An arc whose records are still on their way."""
+    """An arc (start, end] that this node wants to hold and does not hold yet."""
 
     number: int
     start: int
     end: int
     by_grant: bool
-    """Ask for the old owner's grant; False once nobody was found who could give it: then all replicas count."""
+    """Somebody may hold it; False once nobody was found who does: then the copies of all replicas count."""
     since: float
+    granter: Peer | None = None
+    """Who has granted it: its records are being fetched."""
     waiting: bool = False
     asked: dict[int, None] = attrs.field(factory=dict)
     """Who was asked for the grant on this walk along the ring."""
@@ -52,91 +56,94 @@ class PendingArc:
     heard: dict[int, None] = attrs.field(factory=dict)
     """Whose copies have been pulled."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not known yet who holds it."""
+        return self.by_grant and self.granter is None
 
-@record
-class Relinquished:
-    """An arc for which this node was the decider and is no more; ``granted`` names who decides now."""
-
-    start: int
-    end: int
-    granted: Peer | None
-
-
-def arcs_meet(a: int, b: int, c: int, d: int) -> bool:
-    """Tell whether the arcs (a, b] and (c, d] share a place."""
-    return within(a, d, b) or within(c, b, d)
-
-
-def subtract(start: int, end: int, a: int, b: int) -> list[tuple[int, int]]:
-    """Return what is left of the arc (start, end] without (a, b]."""
-    if not arcs_meet(start, end, a, b):
-        return [(start, end)]
-    a_inside, b_inside = between(start, a, end), between(start, b, end)
-    if a_inside and b_inside and between(start, b, a):
-        return [(b, a)]
-    return [piece for piece, there in (((start, a), a_inside), ((b, end), b_inside)) if there]
+    @property
+    def may_go(self) -> bool:
+        """Whether nobody has granted or will grant it for what was asked so far."""
+        return self.is_open and not self.waiting
 
 
 class Ranges:
-    """Pending and relinquished arcs of one node."""
+    """What one node holds, and what it is about to hold."""
 
-    __slots__ = ("_next", "completed", "ctx", "granted", "pending", "relinquished", "syncs", "writes")
+    __slots__ = ("_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
 
     def __init__(self, ctx: Context, writes: Writes, syncs: Syncs) -> None:
         self.ctx = ctx
         self.writes = writes
         self.syncs = syncs
+        self.grants = Grants(ctx, writes)
         self.pending: dict[int, PendingArc] = {}
-        self.relinquished: list[Relinquished] = []
-        self.granted: list[tuple[int, int]] = []
-        """Arcs given by leavers, waiting for the predecessor pointer to move."""
         self.completed = 0
         """Counts arcs that became ready, so that waiting operations are tried again."""
         self._next = 0
 
-    def pending_for(self, place: int) -> PendingArc | None:
-        """Return the pending arc that ``place`` lies on; None where this node answers if it owns it."""
-        for arc in self.pending.values():
-            if within(arc.start, place, arc.end):
-                return arc
-        return None
+    @property
+    def held(self) -> Places:
+        """Places for which this node may decide as soon as it owns them, and of which it has every record."""
+        return self.grants.held
+
+    @property
+    def owned(self) -> Places:
+        """The places on (predecessor, me]; all of them without a predecessor."""
+        return self.grants.owned()
 
     def decides(self, place: int) -> bool:
         """Tell whether this node decides writes for ``place`` now."""
-        return self.ctx.routing.owns(place) and self.pending_for(place) is None
+        return place in self.held and self.ctx.routing.owns(place)
+
+    def pending_for(self, place: int) -> PendingArc | None:
+        """Return the pending arc that ``place`` lies on."""
+        for pending in self.pending.values():
+            if place in self._places(pending):
+                return pending
+        return None
+
+    @property
+    def fetching(self) -> Places:
+        """What this node will hold once it has it, whether it owns it by then or not."""
+        places = Places(self.held.size)
+        for pending in self.pending.values():
+            if not pending.may_go:
+                places |= self._places(pending)
+        return places
 
     @property
     def is_ready(self) -> bool:
         """Whether everything that this node owns is served."""
-        routing = self.ctx.routing
-        start = routing.me.id if routing.predecessor is None else routing.predecessor.id
-        return not any(arcs_meet(arc.start, arc.end, start, routing.me.id) for arc in self.pending.values())
-
-    def entrusted(self) -> list[tuple[int, int]]:
-        """Return the arcs of which nobody else has the records for certain: the own one, and what waits for a grant."""
-        routing = self.ctx.routing
-        start = routing.me.id if routing.predecessor is None else routing.predecessor.id
-        return [(start, routing.me.id), *((a.start, a.end) for a in self.relinquished if a.granted is None)]
+        return not self.owned - self.held
 
     # The predecessor pointer moved
 
-    def on_joined(self, predecessor: Peer) -> None:
-        """The node became a member: its range comes from the old owner."""
-        self.ctx.emit(RangeGained(predecessor.id, self.ctx.me.id))
-        self._await(predecessor.id, self.ctx.me.id, by_grant=True)
+    def on_created(self) -> None:
+        """The node is a ring of its own: nobody else holds anything."""
+        self.grants.hold(self.owned)
+
+    def on_joined(self) -> None:
+        """The node became a member: what it owns now is held by others."""
+        for start, end in self.owned.arcs():
+            self.ctx.emit(RangeGained(start, end))
+        self._want_missing()
 
     def on_predecessor_changed(self, old: Peer | None, new: Peer | None) -> None:
-        """Stop deciding for what was lost, in this very step; fetch what was gained."""
-        me = self.ctx.me.id
+        """Stop deciding for what was lost, in this very step; fetch what was gained and is not held already."""
+        before, after = self.grants.owned_after(old), self.grants.owned_after(new)
+        for start, end in (before - after).arcs():
+            self.ctx.emit(RangeLost(start, end))
+            self._keep_spare()
+        gained = after - before
+        for start, end in gained.arcs():
+            self.ctx.emit(RangeGained(start, end))
         if new is None:
-            if old is not None:
-                self._gain(me, old.id, alone=True)
-        elif old is None:
-            self._lose(me, new.id)
-        elif between(old.id, new.id, me):
-            self._lose(old.id, new.id)
-        else:
-            self._gain(new.id, old.id, alone=False)
+            self.grants.hold(after)
+            for pending in list(self.pending.values()):
+                self._forget(pending)
+        self._tell_ready(gained & self.held)
+        self._want_missing(by_grant=not gained)
 
     def doubt(self) -> None:
         """The successor does not take this node for its predecessor: it may have decided for this node's range.
@@ -144,210 +151,155 @@ class Ranges:
         So it is after a pause or a partition in which this node was taken for dead.  The range is not served
         until whoever decided meanwhile has granted it back.
         """
-        routing = self.ctx.routing
-        start = routing.me.id if routing.predecessor is None else routing.predecessor.id
-        if not any(arc.by_grant and within(arc.start, routing.me.id, arc.end) for arc in self.pending.values()):
-            self._await(start, routing.me.id, by_grant=True)
+        self.grants.let_go(self.owned)
+        self._want_missing()
 
-    def _lose(self, start: int, end: int) -> None:
-        self.ctx.emit(RangeLost(start, end))
-        self.relinquished.append(Relinquished(start, end, None))
-        del self.relinquished[:-_MAX_RELINQUISHED]
-        for arc in list(self.pending.values()):
-            if not arc.waiting:
-                self._trim(arc)
+    def on_take_over(self, message: TakeOver, sender: Address) -> None:
+        """A new owner asks for its range."""
+        self.grants.on_take_over(message, sender, self.fetching)
+        self._keep_spare()
 
-    def _trim(self, arc: PendingArc) -> None:
-        """Stop asking for what a nearer joiner has taken before it was granted: that one asks for it itself."""
-        routing = self.ctx.routing
-        if not arc.by_grant or routing.predecessor is None:
-            return
-        edge = routing.predecessor.id
-        if not routing.owns(arc.end):
-            lost_end = arc.end
-            self._forget(arc)
-        elif between(arc.start, edge, arc.end):
-            lost_end = edge
-        else:
-            return
-        kept: list[Relinquished] = []
-        for old in self.relinquished:
-            for start, end in subtract(old.start, old.end, arc.start, lost_end):
-                kept.append(Relinquished(start, end, old.granted))
-        self.relinquished = kept
-        arc.start = lost_end
+    def _keep_spare(self) -> None:
+        """Keep what is held and not owned, until nobody has asked for anything for a while."""
+        if self.held - self.owned:
+            self.ctx.timers.arm(("spare", 0), self.ctx.now + _KEPT_FOR_OTHERS)
 
-    def _gain(self, start: int, end: int, *, alone: bool) -> None:
-        self.ctx.emit(RangeGained(start, end))
-        kept_back = self._is_covered(start, end, None)
-        given = any(within(a, end, b) and within(a, start + 1, b) for a, b in self.granted)
-        self.relinquished = [arc for arc in self.relinquished if not arcs_meet(arc.start, arc.end, start, end)]
-        self.granted.clear()
-        unfinished = any(arcs_meet(arc.start, arc.end, start, end) for arc in self.pending.values())
-        if alone:
-            self.pending.clear()
-        if alone or ((kept_back or given) and not unfinished):
-            self.completed += 1
-            self.ctx.emit(RangeReady(start, end))
-        else:
-            self._await(start, end, by_grant=False)
+    def on_spare_timer(self) -> None:
+        """Whoever owns the rest does not need it from here: it held it already, as after a partition."""
+        self.grants.let_go(self.held - self.owned)
 
-    def _await(self, start: int, end: int, *, by_grant: bool) -> None:
-        self._next += 1
-        self.pending[self._next] = PendingArc(self._next, start, end, by_grant, self.ctx.now)
-        self._drive(self.pending[self._next])
+    def decided_elsewhere(self, place: int) -> None:
+        """The owner of ``place`` has decided there: what this node held of it unused is no longer the last word."""
+        if place in self.held and not self.ctx.routing.owns(place):
+            size = self.held.size
+            stale = [arc(start, end, size) for start, end in (self.held - self.owned).arcs()]
+            for places in stale:
+                if place in places:
+                    self.grants.let_go(places)
 
     def accept_grant(self, start: int, end: int) -> None:
         """A leaver has given every record of (start, end]; it is served once the pointer has moved."""
-        self.granted.append((start, end))
-        del self.granted[:-4]
+        self._hold(arc(start, end, self.held.size))
+
+    def _want_missing(self, *, by_grant: bool = True, since: float | None = None) -> None:
+        """Begin to fetch what this node owns, does not hold, and is not fetching yet."""
+        missing = self.owned - self.held
+        for pending in self.pending.values():
+            missing -= self._places(pending)
+        for start, end in missing.arcs():
+            self._drive(self._add(start, end, by_grant=by_grant, since=since))
+
+    def _add(self, start: int, end: int, *, by_grant: bool, since: float | None = None) -> PendingArc:
+        self._next += 1
+        pending = PendingArc(self._next, start, end, by_grant, self.ctx.now if since is None else since)
+        self.pending[pending.number] = pending
+        return pending
+
+    def _places(self, pending: PendingArc) -> Places:
+        return arc(pending.start, pending.end, self.held.size)
 
     # Fetching a pending arc
 
     def on_timer(self, number: int) -> None:
         """Go on with a pending arc after a pause."""
-        arc = self.pending.get(number)
-        if arc is not None and not arc.waiting:
-            self._drive(arc)
+        pending = self.pending.get(number)
+        if pending is not None and not pending.waiting:
+            self._drive(pending)
 
-    def _drive(self, arc: PendingArc) -> None:
-        ctx, routing = self.ctx, self.ctx.routing
+    def _drive(self, pending: PendingArc) -> None:
+        places = self._places(pending)
+        if pending.may_go and places - (self.owned - self.held):
+            # A nearer joiner has taken a part: that one asks for it itself.
+            self._forget(pending)
+            self._want_missing(since=pending.since)
+            return
+        routing = self.ctx.routing
         living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
-        if arc.by_grant:
-            ahead = [*living, *([arc.further] if arc.further is not None else [])]
-            for peer in ahead:
-                if peer.id not in arc.asked and peer.id != ctx.me.id and len(arc.asked) < _MAX_WALK:
-                    arc.asked[peer.id] = None
-                    arc.waiting = ctx.ask(peer, ForArc(arc.number, False), TakeOver, arc.start, arc.end)
-                    if not arc.waiting:
-                        self._pause(arc)
-                    return
-            arc.by_grant = False
-        for peer in living:
-            if peer.id not in arc.heard:
-                arc.waiting = True
-                self.syncs.start(peer, arc.start, arc.end, ForArc(arc.number, False), pull=True, push=False)
+        if pending.granter is not None:
+            if not routing.is_suspect(pending.granter):
+                self._pull(pending, pending.granter)
                 return
-        self._complete(arc)
-
-    def on_outcome(self, purpose: ForArc, peer: Peer | None, answer: Answer | SyncEnded | None) -> None:
-        """The old owner granted the arc or not; or a pull has ended."""
-        arc = self.pending.get(purpose.number)
-        if arc is None or peer is None:
+            pending.granter, pending.by_grant = None, False
+        if pending.by_grant and self._ask_next(pending, living):
             return
-        arc.waiting = False
-        if isinstance(answer, SyncEnded):
-            if not answer.ok:
-                self._pause(arc)
-            elif purpose.granted:
-                self._complete(arc)
-            else:
-                arc.heard[peer.id] = None
-                self._drive(arc)
-        elif isinstance(answer, Done):
-            arc.waiting = True
-            self.syncs.start(peer, arc.start, arc.end, ForArc(arc.number, True), pull=True, push=False)
-        elif isinstance(answer, Elsewhere):
-            arc.further = answer.peers[0] if answer.peers else None
-            self._trim(arc)
-            if arc.number in self.pending:
-                self._drive(arc)
-        else:
-            arc.asked.clear()
-            arc.further = None
-            arc.by_grant = arc.by_grant and self.ctx.now - arc.since < _PATIENCE
-            self._trim(arc)
-            if arc.number in self.pending:
-                self._pause(arc)
+        pending.by_grant = False
+        for peer in living:
+            if peer.id not in pending.heard:
+                self._pull(pending, peer)
+                return
+        self._complete(pending)
 
-    def _pause(self, arc: PendingArc) -> None:
-        self.ctx.timers.arm(("arc", arc.number), self.ctx.now + self.ctx.rng.jitter(_PAUSE))
-
-    def _forget(self, arc: PendingArc) -> None:
-        del self.pending[arc.number]
-        self.ctx.timers.disarm(("arc", arc.number))
-
-    def _complete(self, arc: PendingArc) -> None:
-        self._forget(arc)
-        self.completed += 1
-        if self.ctx.routing.owns(arc.end):
-            self.ctx.emit(RangeReady(arc.start, arc.end))
-
-    # Granting
-
-    def on_take_over(self, message: TakeOver, sender: Address) -> None:
-        """A joiner asks for its range: grant it once nothing of it is decided or under way here."""
-        ctx, routing = self.ctx, self.ctx.routing
-        asker = ctx.asker(message, sender)
-        start, end, source = message.start, message.end, message.source
-        if source is None:
-            ctx.refuse(asker, Reason.INVALID)
-            return
-        own = ctx.me.id if routing.predecessor is None else routing.predecessor.id
-        unfinished = any(arcs_meet(start, end, arc.start, arc.end) for arc in self.pending.values())
-        if unfinished or arcs_meet(start, end, own, ctx.me.id) or self._belongs_to_another(start, end, source):
-            ctx.refuse(asker, Reason.NOT_READY)
-        elif not self._is_covered(start, end, source):
-            ahead = [peer for peer in routing.successors if not routing.is_suspect(peer)]
-            ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
-        elif not self.writes.is_settled(start, end):
-            ctx.refuse(asker, Reason.NOT_READY)
-        else:
-            self._grant(start, end, source)
-            ctx.answer(asker, Done)
-
-    def _belongs_to_another(self, start: int, end: int, source: Peer) -> bool:
-        """Tell whether another joiner was granted a part of the arc; make sure then that it still lives.
-
-        A nearer one will notify the asker, whose range then no longer holds that part; a farther one becomes the
-        asker's successor and is asked itself.  If it died, the asker takes over.
-        """
-        others = {
-            arc.granted.id: arc.granted
-            for arc in self.relinquished
-            if arc.granted is not None and arc.granted.id != source.id and arcs_meet(start, end, arc.start, arc.end)
-        }
-        for peer in others.values():
-            if not any(call.peer == peer for call in self.ctx.calls.values()):
-                self.ctx.ask(peer, Probe(peer), Ping)
-        return bool(others)
-
-    def on_departed(self, peer: Peer) -> None:
-        """Whoever was granted an arc is gone: this node can no longer say who decides for it."""
-        self.relinquished = [arc for arc in self.relinquished if arc.granted != peer]
-
-    def _is_covered(self, start: int, end: int, source: Peer | None) -> bool:
-        """Tell whether all of (start, end] was relinquished here, and not granted to anybody but ``source``."""
-        bits = self.ctx.config.bits
-        reached = start
-        for _ in range(len(self.relinquished)):
-            following = (reached + 1) % (1 << bits)
-            step = next(
-                (
-                    arc
-                    for arc in self.relinquished
-                    if within(arc.start, following, arc.end) and arc.granted in (None, source)
-                ),
-                None,
-            )
-            if step is None:
-                return False
-            if within(reached, end, step.end):
+    def _ask_next(self, pending: PendingArc, living: list[Peer]) -> bool:
+        """Ask the next one along the ring for the grant; False when all were asked."""
+        for peer in (*living, *(() if pending.further is None else (pending.further,))):
+            if peer.id not in pending.asked and peer.id != self.ctx.me.id and len(pending.asked) < _MAX_WALK:
+                pending.asked[peer.id] = None
+                pending.waiting = self.ctx.ask(peer, ForArc(pending.number), TakeOver, pending.start, pending.end)
+                if not pending.waiting:
+                    self._pause(pending)
                 return True
-            reached = step.end
         return False
 
-    def _grant(self, start: int, end: int, to: Peer) -> None:
-        kept: list[Relinquished] = []
-        for arc in self.relinquished:
-            if not arcs_meet(arc.start, arc.end, start, end):
-                kept.append(arc)
-                continue
-            if arc.granted == to:
-                continue  # It asks for less than it was granted: for the rest it never learnt of the grant.
-            if between(arc.start, start, arc.end):
-                kept.append(Relinquished(arc.start, start, arc.granted))
-            if between(arc.start, end, arc.end):
-                kept.append(Relinquished(end, arc.end, arc.granted))
-        kept.append(Relinquished(start, end, to))
-        self.relinquished = kept[-_MAX_RELINQUISHED:]
+    def _pull(self, pending: PendingArc, peer: Peer) -> None:
+        pending.waiting = True
+        self.syncs.start(peer, pending.start, pending.end, ForArc(pending.number), pull=True, push=False)
+
+    def on_outcome(self, purpose: ForArc, peer: Peer | None, answer: Answer | SyncEnded | None) -> None:
+        """Somebody granted a part of the arc or not; or a pull has ended."""
+        pending = self.pending.get(purpose.number)
+        if pending is None or peer is None:
+            return
+        pending.waiting = False
+        if isinstance(answer, SyncEnded):
+            if not answer.ok:
+                self._pause(pending)
+            elif pending.granter is not None:
+                self._complete(pending)
+            else:
+                pending.heard[peer.id] = None
+                self._drive(pending)
+        elif isinstance(answer, Granted):
+            self._on_granted(pending, peer, answer)
+        elif isinstance(answer, Elsewhere):
+            pending.further = answer.peers[0] if answer.peers else None
+            self._drive(pending)
+        else:
+            pending.asked.clear()
+            pending.further = None
+            pending.by_grant = self.ctx.now - pending.since < _PATIENCE
+            self._pause(pending)
+
+    def _on_granted(self, pending: PendingArc, granter: Peer, answer: Granted) -> None:
+        """Fetch the part that was granted, whoever owns it by now, and ask on for the rest."""
+        given = self._places(pending) & arc(answer.start, answer.end, self.held.size)
+        if not given:
+            self._pause(pending)
+            return
+        self._forget(pending)
+        for start, end in given.arcs():
+            part = self._add(start, end, by_grant=True)
+            part.granter = granter
+            self._pull(part, granter)
+        self._want_missing(since=pending.since)
+
+    def _pause(self, pending: PendingArc) -> None:
+        self.ctx.timers.arm(("arc", pending.number), self.ctx.now + self.ctx.rng.jitter(_PAUSE))
+
+    def _forget(self, pending: PendingArc) -> None:
+        del self.pending[pending.number]
+        self.ctx.timers.disarm(("arc", pending.number))
+
+    def _complete(self, pending: PendingArc) -> None:
+        self._forget(pending)
+        self._hold(self._places(pending))
+
+    def _hold(self, places: Places) -> None:
+        self.grants.hold(places)
+        self._tell_ready(places & self.owned)
+        self._keep_spare()
+
+    def _tell_ready(self, places: Places) -> None:
+        if places:
+            self.completed += 1
+        for start, end in places.arcs():
+            self.ctx.emit(RangeReady(start, end))

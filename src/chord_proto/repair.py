@@ -10,12 +10,14 @@ from __future__ import annotations
 from itertools import islice
 
 from chord_proto.context import Context
+from chord_proto.grants import MAX_ARCS
 from chord_proto.identifiers import within
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.membership import Membership
 from chord_proto.messages import Answer, Confirm, Done, Reason
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.places import Places
 from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
@@ -63,6 +65,7 @@ class Repair:
         "ctx",
         "handed",
         "heir",
+        "lent",
         "lookups",
         "membership",
         "noticed",
@@ -105,6 +108,8 @@ class Repair:
         self.heir: Peer | None = None
         self.handed: dict[tuple[int, int], None] = {}
         """The arcs that the heir has been given."""
+        self.lent = Places(1 << ctx.config.bits)
+        """What the heir was granted with the farewell; held again if it does not take it."""
         self.refused: dict[int, None] = {}
         """Successors that would not take this leaver's range."""
 
@@ -243,13 +248,16 @@ class Repair:
     # Leaving
 
     def hand_over(self) -> None:
-        """Give what is entrusted to this node to the first successor that takes it, then say farewell."""
+        """Give what this node holds to the first successor that takes it, then say farewell."""
         routing, ctx = self.ctx.routing, self.ctx
         unwilling = self.refused | self.membership.unwilling
         heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in unwilling), None)
         if heir != self.heir:
             self.heir, self.handed = heir, {}
-        arcs = [arc for arc in self.ranges.entrusted() if arc not in self.handed]
+        self.ranges.grants.hold(self.lent)
+        self.lent = Places(self.lent.size)
+        held = self.ranges.held.arcs()[:MAX_ARCS]
+        arcs = [arc for arc in held if arc not in self.handed]
         if heir is not None and not (self.ranges.is_ready and all(self.writes.is_settled(*arc) for arc in arcs)):
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
         elif heir is None and any(p.address != ctx.me.address for p in routing.successors if not routing.is_suspect(p)):
@@ -259,7 +267,9 @@ class Repair:
         elif heir is None:
             self.membership.say_farewell(granted_to=None)
         elif not arcs:
-            self.membership.say_farewell(granted_to=heir)
+            self.lent = self.ranges.held
+            self.ranges.grants.give(self.lent, heir, 0)
+            self.membership.say_farewell(granted_to=heir, arcs=held)
         else:
             self.syncs.start(heir, *arcs[0], ForLeave(*arcs[0]), pull=False, push=True)
 

@@ -14,7 +14,7 @@ from chord_proto.records import is_record
 
 T = TypeVar("T")
 
-_LEFT_OUT = {
+_LEFT_OUT: dict[str, set[str]] = {
     "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
     "Known": {"heard", "srtt", "rttvar"},
     "Routing": {"ids"},
@@ -27,6 +27,7 @@ _LEFT_OUT = {
     "Syncs": {"_next"},
     "Session": {"number"},
     "Ranges": {"_next", "completed"},
+    "Given": {"at"},
     "PendingArc": {"number", "since"},
     "Coordinator": {"_next", "decided"},
     "Coordination": {"number", "deadline", "asker"},
@@ -94,13 +95,15 @@ def canonical(value: Any, done: dict[int, int] | None = None) -> Any:
     if kind in (tuple, list):
         return tuple(canonical(item, done) for item in value)
     if is_record(kind):
-        return (kind.__name__, *(canonical(getattr(value, name), done) for name in _slots(kind)))
+        left_out = _LEFT_OUT.get(kind.__name__, set())
+        kept = (name for name in _slots(kind) if name not in left_out)
+        return (kind.__name__, *(canonical(getattr(value, name), done) for name in kept))
     if id(value) in done:
         return done[id(value)]
     done[id(value)] = len(done)
     if kind is dict:
         return tuple(sorted(((canonical(key, done), canonical(item, done)) for key, item in value.items()), key=repr))
-    left_out: set[str] = _LEFT_OUT.get(kind.__name__, set())
+    left_out = _LEFT_OUT.get(kind.__name__, set())
     parts = []
     for name in sorted(set(_slots(kind)) - left_out):
         item = getattr(value, name)

@@ -30,6 +30,8 @@ class NodeView:
     requests: tuple[tuple[int, Address, float], ...] = ()
     """Requests that are out: their ids, to whom, and when each is sent again or given up."""
     pending_arcs: tuple[tuple[int, int], ...] = ()
-    """Arcs (start, end] that the node owns and does not serve yet."""
+    """Arcs (start, end] that the node wants to serve and does not serve yet."""
+    decides: tuple[tuple[int, int], ...] = ()
+    """Arcs (start, end] for which the node decides."""
     deadline: float | None = None
     """When the node wants its next tick."""

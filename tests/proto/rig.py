@@ -18,11 +18,11 @@ from chord_proto.identifiers import content_key, place_of_name
 from chord_proto.messages import (
     Answer,
     Digest,
-    Done,
     FindSuccessor,
     Found,
     GetDigest,
     GetNeighbours,
+    Granted,
     Message,
     Neighbours,
     Ping,
@@ -217,7 +217,8 @@ class Rig:
         self.take(node, node.join(self.op(), [peer(before).address], now=self.now))
         self.meet(node, before, after, came_round=came_round)
         if granted:
-            self.reply(self.asked(TakeOver), Done)
+            asked = self.asked(TakeOver)
+            self.reply(asked, Granted, asked.start, asked.end)
             self.reply(self.asked(GetDigest), Digest, 0, bytes(16))
         return node
 

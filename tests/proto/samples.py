@@ -39,7 +39,9 @@ MESSAGES: dict[str, m.Message] = {
     "Neighbours, alone": m.Neighbours(**TO_B, request=1, predecessor=None, successors=(), came_round=True, width=1),
     "Busy": m.Busy(**TO_B, request=1),
     "Notify": m.Notify(**TO_B),
-    "Leaving": m.Leaving(**TO_B, request=1, predecessor=D, predecessors=(D, C), successors=(B,), granted=True),
+    "Leaving": m.Leaving(
+        **TO_B, request=1, predecessor=D, predecessors=(D, C), successors=(B,), granted=((1, 2), (4, 3))
+    ),
     "FindSuccessor": m.FindSuccessor(**TO_B, request=1, place=2**160 - 1),
     "Found": m.Found(**TO_B, request=1, predecessor=C, successors=(D, A), came_round=False),
     "Closer": m.Closer(**TO_B, request=1, peers=(C,)),
@@ -52,6 +54,9 @@ MESSAGES: dict[str, m.Message] = {
     "Elsewhere": m.Elsewhere(**TO_B, request=1, peers=(C,), through=True),
     "Replicate": m.Replicate(**TO_B, request=1, records=(RECORD, TOMBSTONE, BLOCK), decided=True),
     "TakeOver": m.TakeOver(**TO_B, request=1, start=0, end=2**159),
+    "Granted": m.Granted(**TO_B, request=1, start=0, end=2**159),
+    "GetClaim": m.GetClaim(**TO_B, request=1, start=2**159, end=0),
+    "Claim": m.Claim(**TO_B, request=1, arcs=((0, 5), (7, 7))),
     "GetDigest": m.GetDigest(**TO_B, request=1, start=1, end=2),
     "Digest": m.Digest(**TO_B, request=1, count=3, digest=bytes(range(16))),
     "ListRange": m.ListRange(**TO_B, request=1, start=1, end=2, after=None),

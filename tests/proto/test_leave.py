@@ -55,7 +55,7 @@ def test_the_records_go_first_then_the_word() -> None:
     assert {} == farewells(rig)
     hand_over(rig)
     told = farewells(rig)
-    assert {200: False, 60: True, 100: False} == {place: message.granted for place, message in told.items()}
+    assert {200: (), 60: ((200, 10),), 100: ()} == {place: message.granted for place, message in told.items()}
     assert (peer(200), (peer(60), peer(100), peer(200))) == (told[60].predecessor, told[60].successors)
     effects = [effect for message in told.values() for effect in rig.reply(message, Done)]
     assert Left(handed_over=True) == rig.result(OpId(1))
@@ -69,7 +69,7 @@ def test_an_heir_that_refuses_gives_way_to_the_next() -> None:
     rig.reply(rig.asked(ListRange, peer(60)), Listing, (), False)
     rig.reply(rig.asked(Replicate, peer(60)), Refused, Reason.LEAVING)
     hand_over(rig, 100)
-    assert {200: False, 60: False, 100: True} == {place: each.granted for place, each in farewells(rig).items()}
+    assert {200: (), 60: (), 100: ((200, 10),)} == {place: each.granted for place, each in farewells(rig).items()}
 
 
 def test_an_heir_that_does_not_confirm_has_not_got_it() -> None:
@@ -107,7 +107,7 @@ def test_a_leaving_node_decides_nothing_and_takes_nothing() -> None:
     rig, node = leaving()
     put = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(5), b"v", 1, number=1))
     copies = rig.receive(node, request(Replicate, peer(60), node, (record_at(6),), False, number=2))
-    grant = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (), True, number=3))
+    grant = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (), ((150, 200),), number=3))
     kept = rig.receive(node, request(Replicate, peer(200), node, (record_at(150),), True, number=4))
     refused = sent(Refused, [*put, *copies, *grant])
     assert [(1, Reason.LEAVING), (2, Reason.LEAVING), (3, Reason.LEAVING)] == [(r.request, r.reason) for r in refused]
@@ -130,7 +130,7 @@ def neighbour() -> tuple[Rig, Node]:
 def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
     """The list closes over the gap; nobody named in the farewell is adopted unasked."""
     rig, node = neighbour()
-    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), False)
+    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), ())
     effects = rig.receive(node, message)
     assert [100, 150] == [successor.id for successor in node.successors]
     assert [100] == [notify.target for notify in sent(Notify, effects)]
@@ -140,7 +140,7 @@ def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
 def test_a_leaving_predecessor_names_its_own() -> None:
     """The candidate is dialled back before it is adopted, and the range is served only then."""
     rig, node = neighbour()
-    effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), True))
+    effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),)))
     assert [150] == [ping.target for ping in sent(Ping, effects)]
     assert not node.owns(180)
 
@@ -150,7 +150,7 @@ def test_a_stranger_cannot_say_that_it_leaves(life: int) -> None:
     """A farewell of somebody unknown changes no pointer, but is answered, so that it may go."""
     rig, node = neighbour()
     before = (node.predecessor, node.successors)
-    effects = rig.receive(node, request(Leaving, peer(230), node, peer(220), (), (peer(20),), True, life=life))
+    effects = rig.receive(node, request(Leaving, peer(230), node, peer(220), (), (peer(20),), ((220, 230),), life=life))
     assert (before, 1) == ((node.predecessor, node.successors), len(sent(Done, effects)))
     assert [] == only(PeerLeft, effects)
 

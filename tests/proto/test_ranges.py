@@ -1,16 +1,17 @@
-"""Owning is not yet serving: arcs pending, granted and relinquished (chord.md section 7, "one decider at a time")."""
+"""Owning is not yet serving: arcs pending, held and granted (chord.md section 7, "one decider at a time")."""
 
 from __future__ import annotations
 
-from chord_proto.effects import RangeGained, RangeLost, RangeReady
-from chord_proto.identifiers import within
+from chord_proto.effects import Effect, RangeGained, RangeLost, RangeReady
 from chord_proto.messages import (
+    Claim,
     Digest,
-    Done,
     Elsewhere,
+    GetClaim,
     GetDigest,
     GetNeighbours,
     GetRecord,
+    Granted,
     Leaving,
     Neighbours,
     Notify,
@@ -24,32 +25,7 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.node import Node
-from chord_proto.ranges import arcs_meet, subtract
 from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
-
-SIZE = 8
-ARCS = [(start, end) for start in range(SIZE) for end in range(SIZE) if start != end]
-
-
-def places(arc: tuple[int, int]) -> set[int]:
-    """Return the places of an arc of a circle of eight."""
-    return {place for place in range(SIZE) if within(arc[0], place, arc[1])}
-
-
-def test_arcs_meet_iff_they_share_a_place() -> None:
-    """All pairs of arcs of a small circle, against sets."""
-    for one in ARCS:
-        for other in ARCS:
-            assert bool(places(one) & places(other)) == arcs_meet(*one, *other), (one, other)
-
-
-def test_subtracting_arcs() -> None:
-    """What is left of one arc without another, as arcs, is what is left of its set of places; no place twice."""
-    for one in [*ARCS, *((place, place) for place in range(SIZE))]:
-        for other in ARCS:
-            left = [place for piece in subtract(*one, *other) for place in places(piece)]
-            assert sorted(places(one) - places(other)) == sorted(left), (one, other)
-
 
 # The joiner's side
 
@@ -58,6 +34,12 @@ def joined() -> tuple[Rig, Node]:
     """Return a node that has just joined at 10 and asks for its range (200, 10]."""
     rig = Rig()
     return rig, rig.member(10, before=200, after=[60, 100], came_round=False, granted=False)
+
+
+def grant(rig: Rig, start: int | None = None, end: int | None = None) -> list[Effect]:
+    """Let the old owner grant what is asked for, or a part of it."""
+    asked = rig.asked(TakeOver)
+    return rig.reply(asked, Granted, asked.start if start is None else start, asked.end if end is None else end)
 
 
 def served(rig: Rig, node: Node) -> list[type]:
@@ -72,7 +54,7 @@ def test_a_joiner_serves_nothing_before_the_grant() -> None:
     """It owns its range, is not ready, sends readers through to the old owner, and refuses to decide."""
     rig, node = joined()
     assert (True, False) == (node.owns(5), node.ready)
-    assert [Elsewhere, Refused] == served(rig, node)
+    assert [Refused, Refused] == served(rig, node)
     asked = rig.asked(TakeOver)
     assert (60, 200, 10) == (asked.target, asked.start, asked.end)
 
@@ -80,10 +62,51 @@ def test_a_joiner_serves_nothing_before_the_grant() -> None:
 def test_granted_and_fetched_it_serves() -> None:
     """After Done the records are pulled, made durable, and only then is the range ready."""
     rig, node = joined()
-    rig.reply(rig.asked(TakeOver), Done)
+    grant(rig)
     assert not node.ready
     effects = rig.reply(rig.asked(GetDigest), Digest, 0, bytes(16))
     assert ([RangeReady(200, 10)], True) == (only(RangeReady, effects), node.ready)
+
+
+def test_a_part_is_granted() -> None:
+    """The part is fetched and served; for the rest the node asks on."""
+    rig, node = joined()
+    effects = grant(rig, 230, 10)
+    (on,) = sent(TakeOver, effects)
+    assert (200, 230) == (on.start, on.end)
+    effects = rig.reply(rig.asked(GetDigest), Digest, 0, bytes(16))
+    assert ([RangeReady(230, 10)], False) == (only(RangeReady, effects), node.ready)
+    rig.reply(on, Granted, 200, 230)
+    rig.reply(rig.asked(GetDigest), Digest, 0, bytes(16))
+    assert node.ready
+
+
+def test_what_was_not_asked_for_is_not_taken() -> None:
+    """A grant of another arc: the node asks again."""
+    rig, node = joined()
+    grant(rig, 10, 60)
+    rig.under_way.clear()
+    rig.tick(node, 0.13)
+    assert 200 == rig.asked(TakeOver).start
+
+
+def test_who_granted_dies_before_all_is_fetched() -> None:
+    """The others' copies count then."""
+    rig, node = joined()
+    grant(rig)
+    node.ctx.suspect(peer(60))
+    rig.tick(node, 0.01)
+    rig.tick(node, 0.13)
+    rig.reply(rig.asked(GetDigest, peer(100)), Digest, 0, bytes(16))
+    assert node.ready
+
+
+def test_readers_are_sent_to_who_granted() -> None:
+    """While the records are on their way the one that granted the arc has them all."""
+    rig, node = joined()
+    grant(rig)
+    (answer,) = sent(Elsewhere, rig.receive(node, request(GetRecord, peer(100), node, 0, name_at(5), False, number=5)))
+    assert ((peer(60),), True) == (answer.peers, answer.through)
 
 
 def test_not_ready_is_asked_again() -> None:
@@ -135,9 +158,15 @@ def old_owner() -> tuple[Rig, Node]:
 def take_over(rig: Rig, node: Node, start: int = 200, end: int = 240, *, source: int = 240, number: int = 7) -> object:
     """Ask for an arc; return the kind of answer, or the reason of the refusal."""
     effects = rig.receive(node, request(TakeOver, peer(source), node, start, end, number=number))
-    answers = [*sent(Done, effects), *sent(Elsewhere, effects), *sent(Refused, effects)]
-    (answer,) = [each for each in answers if each.request == number]
+    answers = [*sent(Granted, effects), *sent(Elsewhere, effects), *sent(Refused, effects)]
+    (answer,) = (each for each in answers if each.request == number)
     return Reason(answer.reason) if isinstance(answer, Refused) else type(answer)
+
+
+def granted(rig: Rig, node: Node, start: int = 200, end: int = 240, *, source: int = 240) -> tuple[int, int]:
+    """Ask for an arc; return which part of it was granted."""
+    (answer,) = sent(Granted, rig.receive(node, request(TakeOver, peer(source), node, start, end, number=7)))
+    return answer.start, answer.end
 
 
 def test_the_old_owner_stops_deciding_in_the_same_step() -> None:
@@ -152,13 +181,93 @@ def test_the_old_owner_stops_deciding_in_the_same_step() -> None:
 
 
 def test_it_grants_what_it_gave_up_and_only_that() -> None:
-    """Its own range: not ready; what it never had: elsewhere; what it relinquished: done, and again to the same."""
+    """Its own range: not ready; what it never had: elsewhere; what it holds and does not own: granted."""
     rig, node = old_owner()
-    assert Reason.NOT_READY is take_over(rig, node, 200, 10)
+    assert Reason.NOT_READY is take_over(rig, node, 240, 10)
     assert Elsewhere is take_over(rig, node, 150, 200, source=200)
-    assert Elsewhere is take_over(rig, node, 150, 240)
-    assert Done is take_over(rig, node)
-    assert Done is take_over(rig, node)
+    assert (200, 240) == granted(rig, node, 150, 10)
+
+
+def test_a_grant_is_repeated_to_the_same_life_only() -> None:
+    """Its answer was lost, so it asks again.  A later life asks too, but the earlier one may have decided."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    assert (200, 240) == granted(rig, node)
+    again = request(TakeOver, peer(240), node, 200, 240, number=8, life=2)
+    assert [Elsewhere] == [type(each) for each in sent(Elsewhere, rig.receive(node, again))]
+
+
+def test_two_joiners_in_one_gap() -> None:
+    """The nearer one was granted its part; the farther one, which asks for all, gets the rest of it."""
+    rig, node = old_owner()
+    assert (200, 220) == granted(rig, node, 200, 220, source=220)
+    assert (220, 240) == granted(rig, node)
+
+
+def claim(rig: Rig, node: Node, *arcs: tuple[int, int], of: int = 240) -> None:
+    """Let the peer at ``of``, asked which of its grants arrived, claim these arcs."""
+    asked = rig.asked(GetClaim, peer(of))
+    rig.under_way.clear()
+    rig.reply(asked, Claim, arcs)
+
+
+def test_a_grant_that_never_arrived_is_given_to_the_next() -> None:
+    """The first one asks for less by now and never learnt of the grant: what it does not claim goes to who asks."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    assert Reason.NOT_READY is take_over(rig, node, 200, 220, source=220)
+    claim(rig, node, (220, 240))
+    assert (200, 220) == granted(rig, node, 200, 220, source=220)
+    assert Reason.NOT_READY is take_over(rig, node, 220, 230, source=230)
+
+
+def test_a_grant_that_arrived_stays() -> None:
+    """Who holds the arc claims it, so that the other one waits until the ring tells them whose it is."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    for _ in range(2):
+        assert Reason.NOT_READY is take_over(rig, node, 200, 220, source=220)
+        claim(rig, node, (200, 240))
+
+
+def test_a_grant_dies_with_who_had_it() -> None:
+    """It may have decided: nobody holds the arc any more, and the next one has to hear the replicas."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    node.ctx.suspect(peer(240))
+    rig.tick(node, 0.01)
+    assert Elsewhere is take_over(rig, node, 200, 220, source=220)
+
+
+def claimed(rig: Rig, node: Node, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """Ask a node which parts of an arc it knows of."""
+    (answer,) = sent(Claim, rig.receive(node, request(GetClaim, peer(100), node, start, end, number=31)))
+    return answer.arcs
+
+
+def test_what_is_claimed() -> None:
+    """What the node holds, owned or not, what it has granted on, and nothing else."""
+    rig, node = old_owner()
+    assert ((200, 10),) == claimed(rig, node, 150, 60)
+    assert (200, 240) == granted(rig, node)
+    assert ((200, 10),) == claimed(rig, node, 150, 60)
+    assert () == claimed(rig, node, 60, 150)
+    assert ((220, 230),) == claimed(rig, node, 220, 230)
+
+
+def test_what_may_still_be_granted_is_claimed() -> None:
+    """While a request is out its answer may be a grant; once that is settled nothing of it is claimed."""
+    rig, node = joined()
+    assert ((200, 10),) == claimed(rig, node, 200, 10)
+    rig.reply(rig.asked(TakeOver), Refused, Reason.NOT_READY)
+    assert () == claimed(rig, node, 200, 10)
+
+
+def test_the_owners_decision_ends_what_was_held_unused() -> None:
+    """Somebody else was found to decide there: this node's records are no longer the last word."""
+    rig, node = old_owner()
+    rig.receive(node, request(Replicate, peer(240), node, (record_at(220),), True, number=12))
+    assert Elsewhere is take_over(rig, node)
 
 
 def test_it_grants_nothing_that_is_on_its_way_to_disk() -> None:
@@ -168,14 +277,14 @@ def test_it_grants_nothing_that_is_on_its_way_to_disk() -> None:
     rig.receive(node, request(Replicate, peer(200), node, (record_at(230),), False, number=11))
     assert Reason.NOT_READY is take_over(rig, node)
     rig.flush_writes()
-    assert Done is take_over(rig, node)
+    assert Granted is take_over(rig, node)
 
 
 def test_one_grant_for_one_arc() -> None:
     """A second claimant of an arc that was granted does not get it as well."""
     rig, node = old_owner()
-    assert Done is take_over(rig, node)
-    assert Reason.NOT_READY is take_over(rig, node, 200, 240, source=250)
+    assert Granted is take_over(rig, node)
+    assert Reason.NOT_READY is take_over(rig, node, 200, 239, source=239)
     assert Reason.NOT_READY is take_over(rig, node, 200, 230, source=230)
 
 
@@ -192,7 +301,7 @@ def test_what_comes_back_unasked_is_served_at_once() -> None:
 def test_what_was_granted_away_is_fetched_first() -> None:
     """The joiner dies after the grant: it may have decided, so the others' copies are pulled before serving."""
     rig, node = old_owner()
-    assert Done is take_over(rig, node)
+    assert Granted is take_over(rig, node)
     node.ctx.suspect(peer(240))
     (ping,) = sent(Ping, rig.receive(node, request(Notify, peer(200), node, life=2)))
     effects = rig.reply(ping, Pong, True, (), life=2)
@@ -204,7 +313,7 @@ def test_a_leavers_grant_is_served_once_the_pointer_moves() -> None:
     rig = Rig()
     node = rig.member(10, before=200, after=[60, 100], came_round=False)
     rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    farewell = request(Leaving, peer(200), node, peer(150), (), (node.me,), True)
+    farewell = request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),))
     (ping,) = sent(Ping, rig.receive(node, farewell))
     effects = rig.reply(ping, Pong, True, ())
     assert ([RangeReady(150, 200)], True) == (only(RangeReady, effects), node.ready)
@@ -229,9 +338,9 @@ def test_doubt_after_a_pause() -> None:
     node = rig.member(10, before=200, after=[60, 100], came_round=False)
     rig.reply(rig.asked(GetNeighbours), Neighbours, peer(200), (peer(100), peer(150)), False, 3)
     assert not node.ready
-    assert [Elsewhere, Refused] == served(rig, node)
+    assert [Refused, Refused] == served(rig, node)
     asked = rig.asked(TakeOver)
     assert (60, 200, 10) == (asked.target, asked.start, asked.end)
-    rig.reply(asked, Done)
+    rig.reply(asked, Granted, asked.start, asked.end)
     rig.reply([p.message for p in rig.under_way if isinstance(p.message, GetDigest)][-1], Digest, 0, bytes(16))
     assert node.ready

@@ -6,10 +6,10 @@ import pytest
 
 from chord_proto.effects import OpId, PeerFailed, Send
 from chord_proto.messages import (
-    Done,
     FindSuccessor,
     Found,
     GetNeighbours,
+    Granted,
     Neighbours,
     Ping,
     Pong,
@@ -106,7 +106,8 @@ def test_a_gap_in_ones_own_inputs_gives_fresh_timeouts() -> None:
 def test_a_late_answer_counts_before_the_timer() -> None:
     """An answer read after its timer fell due is taken, not suspected away."""
     rig, node, asked = waiting(clear=False)
-    rig.reply(rig.asked(TakeOver), Done)
+    wanted = rig.asked(TakeOver)
+    rig.reply(wanted, Granted, wanted.start, wanted.end)
     while rig.now < 102.85:
         rig.tick(node, 0.05)
         rig.humour()

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from itertools import combinations
 
 import pytest
 
 from chord_adapters.memory import Network
+from chord_proto.node import Node
 from chord_proto.operations import Fetched, Get, Put, Stored
+from chord_proto.places import Places, arc
+
+
+def two_deciders(nodes: Iterable[Node]) -> list[str]:
+    """Name every pair of nodes that would both decide for one place."""
+    views = [node.view() for node in nodes]
+    decide = []
+    for view in views:
+        places = Places(1 << 160)
+        for start, end in view.decides:
+            places |= arc(start, end, 1 << 160)
+        decide.append((view.me.address, places))
+    return [f"{a} and {b}" for (a, one), (b, other) in combinations(decide, 2) if one & other]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
+    """However they overlap, no two nodes ever decide for one place, and within seconds somebody decides for each."""
+    draw = random.Random(seed)
+    net = Network(seed)
+    net.spawn(f"first{seed}")
+    for number in range(draw.randint(5, 9)):
+        net.spawn(f"node{seed}.{number}", join=[f"first{seed}"])
+        if draw.random() < 0.3:
+            net.run_for(draw.choice([0.005, 0.05, 0.2]))
+    for step in range(200):
+        net.run_for(0.005)
+        assert [] == two_deciders(net.nodes)
+        members = [node for node in net.nodes if node.ready]
+        if step % 20 == 19 and len(members) > 2:
+            net.leave(draw.choice(members).me.address)
+    net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -36,7 +71,7 @@ def test_two_joiners_at_a_lone_node(seed: int) -> None:
     net.spawn(f"a{seed}")
     net.spawn(f"b{seed}", join=[f"a{seed}"])
     net.spawn(f"c{seed}", join=[f"a{seed}"])
-    net.run_until(lambda: all(node.ready for node in net.nodes), within=30.0, every=0.001)
+    net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0, every=0.001)
     stored = net.do(f"b{seed}", Put(b"users/42", b"v1"))
     assert isinstance(stored, Stored)
     assert net.do(f"c{seed}", Get(b"users/42")) == Fetched(b"v1", stored.version)

@@ -74,7 +74,6 @@ def test_another_network(arguments: list[str], chord: Command) -> None:
         (["put", "key", "--file", "/does/not/exist"], 1),
         (["store", "/does/not/exist"], 1),
         (["store", "/"], 1),
-        (["get", "key", "--out", "/does/not/exist"], 1),
     ],
 )
 def test_answers(arguments: list[str], status: int, chord: Command) -> None:
@@ -82,6 +81,13 @@ def test_answers(arguments: list[str], status: int, chord: Command) -> None:
     done = chord(*arguments, "--json")
     assert status == done.status, done
     assert ("error" in done.document) == (status != 0)
+
+
+def test_no_place_for_what_was_read(chord: Command) -> None:
+    """The value is there, the file for it cannot be made: 1."""
+    assert 0 == chord("put", "to a file", "value").status
+    done = chord("get", "to a file", "--out", "/does/not/exist", "--json")
+    assert (1, True) == (done.status, "error" in done.document)
 
 
 def test_too_large(tmp_path: Path, chord: Command) -> None:

@@ -1,0 +1,178 @@
+"""The right to decide: what a node holds of it, what it has granted to whom, and its answers to who asks for it.
+
+Who grants remembers to whom, so that a grant whose answer was lost is repeated to the same node and nobody
+else takes the arc for orphaned.  Whether the grant arrived at all is asked when another node wants the arc.
+"""
+
+from __future__ import annotations
+
+from chord_proto.context import Context
+from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Granted, Reason, TakeOver
+from chord_proto.peer import Address, Peer
+from chord_proto.places import Places, arc
+from chord_proto.records import record
+from chord_proto.writes import Writes
+
+_MEMORY = 60.0
+"""Seconds for which a grant is remembered: the ring around it has long settled by then."""
+_MAX_GIVEN = 128
+MAX_ARCS = 64
+"""Most arcs in one message."""
+
+
+@record
+class ForClaim:
+    """Purpose of asking whether a grant on (start, end] arrived."""
+
+    start: int
+    end: int
+
+
+@record
+class Given:
+    """What was granted to one life of a peer, and when.
+
+    ``lost`` when that one died: nobody can tell who decides there now.
+    """
+
+    places: Places
+    to: Peer
+    life: int
+    at: float
+    lost: bool = False
+
+
+class Grants:
+    """What one node may decide, and what it has let others decide."""
+
+    __slots__ = ("ctx", "given", "held", "writes")
+
+    def __init__(self, ctx: Context, writes: Writes) -> None:
+        self.ctx = ctx
+        self.writes = writes
+        self.held = Places(1 << ctx.config.bits)
+        self.given: list[Given] = []
+
+    def owned(self) -> Places:
+        """Return the places on (predecessor, me]."""
+        return self.owned_after(self.ctx.routing.predecessor)
+
+    def owned_after(self, predecessor: Peer | None) -> Places:
+        """Return what this node owns with that predecessor."""
+        me = self.ctx.me.id
+        return arc(me if predecessor is None else predecessor.id, me, self.held.size)
+
+    def hold(self, places: Places) -> None:
+        """Everything decided on ``places`` is here, and nobody else decides there."""
+        self.held |= places
+        self._no_longer_given(places)
+
+    def let_go(self, places: Places) -> None:
+        """Somebody else may have decided on ``places``."""
+        self.held -= places
+
+    # Granting
+
+    def on_take_over(self, message: TakeOver, sender: Address, fetching: Places) -> None:
+        """A new owner asks for its range: grant what is held of it and not owned, once nothing is under way there.
+
+        ``fetching`` is what this node is about to hold itself.
+        """
+        ctx, source = self.ctx, message.source
+        asker = ctx.asker(message, sender)
+        if source is None:
+            ctx.refuse(asker, Reason.INVALID)
+            return
+        self._forget_old()
+        asked, owned = arc(message.start, message.end, self.held.size), self.owned()
+        held, never_learnt = self.held & asked, Places(self.held.size)
+        others: dict[int, Peer] = {}
+        for each in self.given:
+            if each.lost or not each.places & asked:
+                continue
+            if each.to != source:
+                others[each.to.id] = each.to
+            elif each.life == message.incarnation:
+                never_learnt |= each.places & asked
+        free = ((held | never_learnt) - owned).arcs()
+        if free:
+            start, end = free[-1]
+            if self.writes.is_settled(start, end):
+                self.give(arc(start, end, self.held.size), source, message.incarnation)
+                ctx.answer(asker, Granted, start, end)
+            else:
+                ctx.refuse(asker, Reason.NOT_READY)
+        elif asked & (owned | fetching):
+            ctx.refuse(asker, Reason.NOT_READY)
+        elif others:
+            for peer in others.values():
+                self._ask_whether_it_arrived(peer, message.start, message.end)
+            ctx.refuse(asker, Reason.NOT_READY)
+        else:
+            ahead = [peer for peer in ctx.routing.successors if not ctx.routing.is_suspect(peer)]
+            ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
+
+    def give(self, places: Places, to: Peer, life: int) -> None:
+        """Let ``to`` decide for ``places`` from now on."""
+        self.held -= places
+        self._no_longer_given(places)
+        same = [each for each in self.given if (each.to, each.life, each.lost) == (to, life, False)]
+        for each in same:
+            self.given.remove(each)
+            places |= each.places
+        self.given.append(Given(places, to, life, self.ctx.now))
+        del self.given[:-_MAX_GIVEN]
+
+    # Did it arrive?
+
+    def _ask_whether_it_arrived(self, peer: Peer, start: int, end: int) -> None:
+        purpose = ForClaim(start, end)
+        if not any(call.peer == peer and call.purpose == purpose for call in self.ctx.calls.values()):
+            self.ctx.ask(peer, purpose, GetClaim, start, end)
+
+    def on_get_claim(self, message: GetClaim, sender: Address, fetching: Places) -> None:
+        """Tell which part of an arc was ever granted to this node, or still may be by what it has asked."""
+        self._forget_old()
+        asked, known = arc(message.start, message.end, self.held.size), self.held | fetching
+        for each in self.given:
+            known |= each.places
+            if not each.lost and each.places & asked:  # By asking on, a death is found too.
+                self._ask_whether_it_arrived(each.to, message.start, message.end)
+        claimed = (known & asked).arcs()
+        if len(claimed) > MAX_ARCS:
+            claimed = ((message.start, message.end),)
+        self.ctx.answer(self.ctx.asker(message, sender), Claim, claimed)
+
+    def on_claim(self, purpose: ForClaim, peer: Peer | None, answer: Answer | None) -> None:
+        """What never arrived is held here again."""
+        if peer is None or not isinstance(answer, Claim):
+            return
+        size = self.held.size
+        back = arc(purpose.start, purpose.end, size)
+        for start, end in answer.arcs:
+            back -= arc(start, end, size)
+        for each in self.given:
+            if each.to == peer and not each.lost:
+                self.held |= each.places & back
+        self._no_longer_given(self.held)
+
+    def on_departed(self, peer: Peer) -> None:
+        """Whoever was granted an arc is gone: this node can no longer say who decides for it."""
+        self.given = [_changed(each, lost=each.lost or each.to == peer) for each in self.given]
+
+    def _no_longer_given(self, places: Places) -> None:
+        left = ((each, each.places - places) for each in self.given)
+        self.given = [_changed(each, places=rest) for each, rest in left if rest]
+
+    def _forget_old(self) -> None:
+        self.given = [each for each in self.given if self.ctx.now - each.at < _MEMORY]
+
+
+def _changed(given: Given, *, places: Places | None = None, lost: bool | None = None) -> Given:
+    return Given(
+        given.places if places is None else places,
+        given.to,
+        given.life,
+        given.at,
+        given.lost if lost is None else lost,
+    )
