@@ -29,7 +29,7 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.Replicate: lambda node, message, sender: node.coordinator.on_replicate(message, sender),
     messages.TakeOver: lambda node, message, sender: node.ranges.on_take_over(message, sender),
     messages.GetClaim: lambda node, message, sender: node.ranges.grants.on_get_claim(
-        message, sender, node.ranges.fetching
+        message, sender, node.ranges.fetching(message.source)
     ),
     messages.GetDigest: lambda node, message, sender: node.syncs.on_get_digest(message, sender),
     messages.ListRange: lambda node, message, sender: node.syncs.on_list_range(message, sender),

@@ -28,7 +28,9 @@ _NAMED: dict[type, Callable[[Any], tuple[Peer, ...]]] = {
     messages.Elsewhere: lambda message: message.peers,
     messages.Value: lambda message: message.replicas,
     messages.Acknowledged: lambda message: message.acked,
-    messages.Leaving: lambda message: _with(message.predecessor, *message.predecessors, *message.successors),
+    messages.Leaving: lambda message: _with(
+        message.predecessor, *message.predecessors, *message.successors, *(each.to for each in message.given)
+    ),
 }
 """The peers that a message of each class names, other than its sender."""
 
@@ -57,8 +59,10 @@ _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
     messages.TakeOver: _arc,
     messages.Granted: _arc,
     messages.GetClaim: _arc,
-    messages.Claim: lambda message, limit: _arcs(message.arcs, limit),
-    messages.Leaving: lambda message, limit: _arcs(message.granted, limit),
+    messages.Claim: lambda message, limit: _arcs((*message.arcs, *message.lost), limit),
+    messages.Leaving: lambda message, limit: (
+        _arcs(message.granted, limit) or _arcs(tuple((each.start, each.end) for each in message.given), limit)
+    ),
     messages.GetDigest: _arc,
     messages.ListRange: _arc,
     messages.Confirm: _arc,

@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from chord_proto._wire_peers import MAX_BLOB, MIN_BLOB, PeerTable
 from chord_proto.identifiers import CONTENT_BITS
-from chord_proto.messages import Reason, Record, Space, Summary
+from chord_proto.messages import Grant, Reason, Record, Space, Summary
 from chord_proto.operations import Hop
 from chord_proto.peer import Peer
 
@@ -50,7 +50,7 @@ MAX_SECONDS = 1e9
 DIGEST_SIZE = 16
 """Bytes of the digest of a range."""
 
-_LENGTHS: dict[Any, int] = {Peer: MAX_PEERS, Hop: MAX_HOPS, Record: MAX_RECORDS, Summary: MAX_RECORDS}
+_LENGTHS: dict[Any, int] = {Peer: MAX_PEERS, Hop: MAX_HOPS, Record: MAX_RECORDS, Summary: MAX_RECORDS, Grant: MAX_ARCS}
 
 Convert = Callable[[Any], Any]
 
@@ -235,7 +235,7 @@ class Kinds:
         self._tuples = {
             "after": struct([place, *pair], "array of place, space, name", _together, tuple),
             "names": many(struct(pair, "array of space, name", _together, tuple), MAX_RECORDS),
-            **dict.fromkeys(("granted", "arcs"), many(arc, MAX_ARCS)),
+            **dict.fromkeys(("granted", "arcs", "lost"), many(arc, MAX_ARCS)),
         }
 
     def of_class(self, cls: type) -> Kind:

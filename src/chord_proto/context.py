@@ -128,7 +128,7 @@ class Context:
 
     def notify(self, peer: Peer) -> None:
         """Tell ``peer`` that this node believes to be its predecessor."""
-        self.send(peer.address, Notify(self.me, self.incarnation, peer.id, self._life(peer.id)))
+        self.send(peer.address, Notify(self.me, self.incarnation, peer.id, self.life_of(peer)))
 
     def ask(self, peer: Peer, purpose: Purpose, kind: type[Request], *fields: object) -> bool:
         """Send a request to ``peer``; its outcome reaches the handler of ``purpose``.
@@ -151,7 +151,7 @@ class Context:
         request = self.rng.request_id()
         target = None if peer is None else peer.id
         # A ping is for whichever life answers; all else is for the one that is known.
-        life = 0 if peer is None or kind is Ping else self._life(peer.id)
+        life = 0 if peer is None or kind is Ping else self.life_of(peer)
         message = kind(self.me, self.incarnation, target, life, request, *fields)
         call = Call(request, address, peer, message, purpose, self.now, timeout=self._timeout(peer))
         self.calls[request] = call
@@ -160,8 +160,9 @@ class Context:
         self.send(address, message)
         return True
 
-    def _life(self, peer_id: int) -> int:
-        known = self.routing.known.get(peer_id)
+    def life_of(self, peer: Peer) -> int:
+        """Return the incarnation of ``peer`` that is known, 0 for none."""
+        known = self.routing.known.get(peer.id)
         return 0 if known is None else known.incarnation
 
     # Answering

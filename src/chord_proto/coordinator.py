@@ -115,7 +115,7 @@ class Coordinator:
         pending = self.ranges.pending_for(place)
         if self.ranges.decides(place):
             ctx.answer(asker, Value, held, self._others() if is_block else ())
-        elif pending is None or pending.is_open:
+        elif pending is None or self.ranges.is_in_question(pending):
             ctx.refuse(asker, Reason.NOT_READY)
         elif pending.granter is not None:
             ctx.answer(asker, Elsewhere, (pending.granter,), True)

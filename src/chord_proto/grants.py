@@ -7,7 +7,7 @@ else takes the arc for orphaned.  Whether the grant arrived at all is asked when
 from __future__ import annotations
 
 from chord_proto.context import Context
-from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Granted, Reason, TakeOver
+from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Grant, Granted, Reason, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
 from chord_proto.records import record
@@ -32,13 +32,15 @@ class ForClaim:
 class Given:
     """What was granted to one life of a peer, and when.
 
-    ``lost`` when that one died: nobody can tell who decides there now.
+    ``lost`` when that one died: nobody can tell who decides there now.  ``here`` unless a leaver told of it: then
+    this node never had the records.
     """
 
     places: Places
     to: Peer
     life: int
     at: float
+    here: bool = True
     lost: bool = False
 
 
@@ -67,9 +69,17 @@ class Grants:
         self.held |= places
         self._no_longer_given(places)
 
+    def has_had(self, start: int, end: int) -> bool:
+        """Tell whether this node held any of (start, end] lately and does no more."""
+        asked = arc(start, end, self.held.size)
+        return any(each.here and each.places & asked for each in self.given)
+
     def let_go(self, places: Places) -> None:
         """Somebody else may have decided on ``places``."""
-        self.held -= places
+        lost = self.held & places
+        if lost:
+            self.give(lost, self.ctx.me, self.ctx.incarnation)
+            self.on_departed(self.ctx.me)
 
     # Granting
 
@@ -92,7 +102,7 @@ class Grants:
                 continue
             if each.to != source:
                 others[each.to.id] = each.to
-            elif each.life == message.incarnation:
+            elif message.first and each.life == message.incarnation and each.here:
                 never_learnt |= each.places & asked
         free = ((held | never_learnt) - owned).arcs()
         if free:
@@ -107,21 +117,40 @@ class Grants:
         elif others:
             for peer in others.values():
                 self._ask_whether_it_arrived(peer, message.start, message.end)
-            ctx.refuse(asker, Reason.NOT_READY)
+            ctx.answer(asker, Elsewhere, tuple(others.values()), True)
         else:
             ahead = [peer for peer in ctx.routing.successors if not ctx.routing.is_suspect(peer)]
             ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
 
-    def give(self, places: Places, to: Peer, life: int) -> None:
+    def give(self, places: Places, to: Peer, life: int, *, here: bool = True) -> None:
         """Let ``to`` decide for ``places`` from now on."""
         self.held -= places
         self._no_longer_given(places)
-        same = [each for each in self.given if (each.to, each.life, each.lost) == (to, life, False)]
+        same = [each for each in self.given if (each.to, each.life, each.here, each.lost) == (to, life, here, False)]
         for each in same:
             self.given.remove(each)
             places |= each.places
-        self.given.append(Given(places, to, life, self.ctx.now))
+        self.given.append(Given(places, to, life, self.ctx.now, here))
         del self.given[:-_MAX_GIVEN]
+
+    def known_holders(self, start: int, end: int) -> list[Peer]:
+        """Return who was granted parts of (start, end], as far as known here, and lives."""
+        asked = arc(start, end, self.held.size)
+        return [each.to for each in self.given if each.places & asked and not each.lost]
+
+    def remembered(self) -> tuple[Grant, ...]:
+        """Return what another node needs to know of the grants that were made here."""
+        self._forget_old()
+        living = [each for each in self.given if not each.lost]
+        grants = [Grant(*ends, each.to, each.life) for each in living for ends in each.places.arcs()]
+        return tuple(grants[-MAX_ARCS:])
+
+    def remember(self, grants: tuple[Grant, ...]) -> None:
+        """Remember what a leaver granted to others, and its own arcs to its heir."""
+        for each in grants:
+            places = arc(each.start, each.end, self.held.size) - self.held
+            if places and each.to.id != self.ctx.me.id and not self.ctx.routing.is_suspect(each.to):
+                self.give(places, each.to, each.incarnation, here=False)
 
     # Did it arrive?
 
@@ -134,31 +163,44 @@ class Grants:
         """Tell which part of an arc was ever granted to this node, or still may be by what it has asked."""
         self._forget_old()
         asked, known = arc(message.start, message.end, self.held.size), self.held | fetching
+        lost = Places(self.held.size)
         for each in self.given:
-            known |= each.places
-            if not each.lost and each.places & asked:  # By asking on, a death is found too.
+            if each.lost:
+                lost |= each.places & asked
+            elif each.places & asked:  # By asking on, a death is found too.
+                known |= each.places
                 self._ask_whether_it_arrived(each.to, message.start, message.end)
         claimed = (known & asked).arcs()
-        if len(claimed) > MAX_ARCS:
+        if len(claimed) > MAX_ARCS // 2:
             claimed = ((message.start, message.end),)
-        self.ctx.answer(self.ctx.asker(message, sender), Claim, claimed)
+        self.ctx.answer(self.ctx.asker(message, sender), Claim, claimed, (lost - known).arcs()[: MAX_ARCS // 2])
 
     def on_claim(self, purpose: ForClaim, peer: Peer | None, answer: Answer | None) -> None:
-        """What never arrived is held here again."""
+        """What was granted here and never arrived is held here again."""
         if peer is None or not isinstance(answer, Claim):
             return
         size = self.held.size
-        back = arc(purpose.start, purpose.end, size)
-        for start, end in answer.arcs:
+        back, lost = arc(purpose.start, purpose.end, size), Places(size)
+        for start, end in (*answer.arcs, *answer.lost):
             back -= arc(start, end, size)
-        for each in self.given:
-            if each.to == peer and not each.lost:
+        for start, end in answer.lost:
+            lost |= arc(start, end, size)
+        for each in [each for each in self.given if each.to == peer and not each.lost]:
+            if each.here:
                 self.held |= each.places & back
-        self._no_longer_given(self.held)
+            self._no_longer_given(each.places & back)
+        self.lose(peer, lost)
 
     def on_departed(self, peer: Peer) -> None:
         """Whoever was granted an arc is gone: this node can no longer say who decides for it."""
         self.given = [_changed(each, lost=each.lost or each.to == peer) for each in self.given]
+
+    def lose(self, peer: Peer, places: Places) -> None:
+        """``peer`` does not hold ``places`` any more, or never did, and does not know who does."""
+        for each in [each for each in self.given if each.to == peer and each.places & places and not each.lost]:
+            rest, gone = each.places - places, each.places & places
+            self.given.remove(each)
+            self.given.extend(_changed(each, places=part, lost=part == gone) for part in (rest, gone) if part)
 
     def _no_longer_given(self, places: Places) -> None:
         left = ((each, each.places - places) for each in self.given)
@@ -174,5 +216,6 @@ def _changed(given: Given, *, places: Places | None = None, lost: bool | None = 
         given.to,
         given.life,
         given.at,
+        given.here,
         given.lost if lost is None else lost,
     )

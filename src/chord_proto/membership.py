@@ -8,7 +8,7 @@ from chord_proto.context import Context
 from chord_proto.effects import Finished, MemberOf, OpId, Stopped
 from chord_proto.identifiers import between
 from chord_proto.lookup import Lookups, Outcome
-from chord_proto.messages import Answer, Done, GetNeighbours, Leaving, Neighbours, Reason
+from chord_proto.messages import Answer, Done, GetNeighbours, Grant, Leaving, Neighbours, Reason
 from chord_proto.operations import Failed, Failure, Joined, Left
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
@@ -169,23 +169,33 @@ class Membership:
         self.ring.phase = Phase.LEAVING
         ctx.timers.arm(("leave", 0), ctx.now + ctx.config.leave_timeout)
 
-    def say_farewell(self, *, granted_to: Peer | None, arcs: tuple[Arc, ...] = ()) -> None:
-        """Tell predecessor and successors, with one's own lists as candidates for them to ask.
+    def say_farewell(
+        self, *, granted_to: Peer | None, arcs: tuple[Arc, ...] = (), given: tuple[Grant, ...] = ()
+    ) -> None:
+        """Tell predecessor, successors and dependants, with one's own lists as candidates for them to ask.
 
-        ``granted_to`` was given every record of ``arcs`` and decides for them from now on.
+        This node goes once those have heard it who may have no other living neighbour: nobody is left alone by it.
+
+        ``granted_to`` was given every record of ``arcs`` and decides for them from now on.  All remember that, and
+        what was ``given`` to others before.
         """
         ctx, routing = self.ctx, self.ctx.routing
         self.handed_over = granted_to is not None
         told: set[int] = {ctx.me.id}
-        first = routing.successors[:1]
-        for peer in (*routing.predecessors[:1], *routing.successors, *routing.predecessors[1:]):
+        to_heir = (
+            () if granted_to is None else tuple(Grant(*ends, granted_to, ctx.life_of(granted_to)) for ends in arcs)
+        )
+        dependants = self.ring.dependants()
+        close = (*routing.predecessors[:1], *routing.successors[:1], *dependants)
+        for peer in (*close, *routing.successors, *routing.predecessors):
             if peer.id in told or routing.is_suspect(peer):
                 continue
             told.add(peer.id)
             is_heir = granted_to is not None and peer.id == granted_to.id
-            fields = (routing.predecessor, routing.predecessors, routing.successors, arcs if is_heir else ())
-            sent = ctx.ask(peer, Farewell(peer), Leaving, *fields)
-            if sent and (is_heir or peer in first or peer == routing.predecessor):
+            fields = (routing.predecessor, routing.predecessors, routing.successors)
+            inherited = (arcs, given) if is_heir else ((), (*given, *to_heir))
+            sent = ctx.ask(peer, Farewell(peer), Leaving, *fields, *inherited)
+            if sent and (is_heir or peer in close):
                 self.waiting_for[peer.id] = is_heir
         self.said = True
 
@@ -218,9 +228,8 @@ class Membership:
             return
         refused = bool(message.granted) and self.ring.phase is Phase.LEAVING
         if ctx.has_answered(leaver, message.incarnation) or leaver.id in {p.id for p in ctx.routing.pointers()}:
-            if message.granted and not refused:
-                for start, end in message.granted:
-                    ranges.accept_grant(start, end)
+            if not refused:
+                ranges.inherit(message)
             self.ring.on_leaver(leaver, message.predecessor, message.successors)
         if refused:
             ctx.refuse(asker, Reason.LEAVING)

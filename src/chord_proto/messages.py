@@ -66,6 +66,16 @@ class Reason(IntEnum):
 
 
 @record
+class Grant:
+    """One life of ``to`` was granted the arc (start, end]."""
+
+    start: int
+    end: int
+    to: Peer
+    incarnation: int
+
+
+@record
 class Message:
     """What every message carries."""
 
@@ -152,13 +162,15 @@ class Notify(Message):
 class Leaving(Request):
     """I leave; here are my neighbours, as candidates for you to ask.
 
-    Of the arcs in ``granted`` the receiver was given all records: it may decide for them from now on.
+    Of the arcs in ``granted`` the receiver was given all records: it may decide for them from now on.  ``given`` is
+    what others were granted, for the receiver to remember.
     """
 
     predecessor: Peer | None
     predecessors: tuple[Peer, ...]
     successors: tuple[Peer, ...]
     granted: tuple[Arc, ...]
+    given: tuple[Grant, ...]
 
 
 @record
@@ -232,7 +244,10 @@ class Acknowledged(Answer):
 
 @record
 class Elsewhere(Answer):
-    """Not mine: ask these.  ``through``: they answer for it although they do not own it (any more)."""
+    """Not mine: ask these.  ``through``: they answer for it although they do not own it (any more).
+
+    To `TakeOver`: these were granted parts of it (``through``), or come next along the ring.
+    """
 
     peers: tuple[Peer, ...]
     through: bool
@@ -254,10 +269,14 @@ class Replicate(Request):
 
 @record
 class TakeOver(Request):
-    """Grant me what you may grant of (start, end], of which I am the owner now."""
+    """Grant me what you may grant of (start, end], of which I am the owner now.
+
+    ``first``: I have never held any of it, so that what I was granted earlier has not arrived.
+    """
 
     start: int
     end: int
+    first: bool
 
 
 @record
@@ -278,9 +297,13 @@ class GetClaim(Request):
 
 @record
 class Claim(Answer):
-    """The arcs that the sender was granted, is asking for, or has granted on; it never learnt of any others."""
+    """The arcs that the sender was granted, is asking for, or has granted on, and those that it has lost since.
+
+    It never learnt of any others.
+    """
 
     arcs: tuple[Arc, ...]
+    lost: tuple[Arc, ...]
 
 
 @record

@@ -256,7 +256,7 @@ class Node(Frame):
                 for call in ctx.calls.values()
             ),
             pending_arcs=tuple((arc.start, arc.end) for arc in self.ranges.pending.values()),
-            decides=(self.ranges.held & self.ranges.owned).arcs() if self.ring.is_member else (),
+            decides=(self.ranges.held & self.ranges.owned).arcs() if self.phase is Phase.ACTIVE else (),
             deadline=self.deadline,
         )
 

@@ -13,7 +13,7 @@ import attrs
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
 from chord_proto.grants import Grants
-from chord_proto.messages import Answer, Elsewhere, Granted, TakeOver
+from chord_proto.messages import Answer, Elsewhere, Granted, Leaving, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
 from chord_proto.records import record
@@ -43,16 +43,24 @@ class PendingArc:
     number: int
     start: int
     end: int
-    by_grant: bool
-    """Somebody may hold it; False once nobody was found who does: then the copies of all replicas count."""
+    orphaned: bool
+    """Its owner died or left, rather than that this node came: copies answer readers."""
+    first: bool
+    """This node has not held any of it: whoever does may be far along the ring, with other newcomers between."""
     since: float
+    by_grant: bool = True
+    """Somebody may hold it; False once nobody was found who does: then the copies of all replicas count."""
     granter: Peer | None = None
     """Who has granted it: its records are being fetched."""
     waiting: bool = False
+    asking: Peer | None = None
+    """Whom it waits for."""
     asked: dict[int, None] = attrs.field(factory=dict)
     """Who was asked for the grant on this walk along the ring."""
-    further: Peer | None = None
+    further: tuple[Peer, ...] = ()
     """Who comes next on the walk, as the last one asked has told."""
+    taken: bool = False
+    """Somebody living was granted a part of it, as was told on this walk."""
     heard: dict[int, None] = attrs.field(factory=dict)
     """Whose copies have been pulled."""
 
@@ -70,7 +78,7 @@ class PendingArc:
 class Ranges:
     """What one node holds, and what it is about to hold."""
 
-    __slots__ = ("_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
+    __slots__ = ("_bequest", "_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
 
     def __init__(self, ctx: Context, writes: Writes, syncs: Syncs) -> None:
         self.ctx = ctx
@@ -78,6 +86,8 @@ class Ranges:
         self.syncs = syncs
         self.grants = Grants(ctx, writes)
         self.pending: dict[int, PendingArc] = {}
+        self._bequest: Places | None = None
+        """What this leaver has granted to its heir, all that it held: it wants nothing any more."""
         self.completed = 0
         """Counts arcs that became ready, so that waiting operations are tried again."""
         self._next = 0
@@ -103,12 +113,19 @@ class Ranges:
                 return pending
         return None
 
-    @property
-    def fetching(self) -> Places:
-        """What this node will hold once it has it, whether it owns it by then or not."""
+    def is_in_question(self, pending: PendingArc) -> bool:
+        """Tell whether somebody else may hold the arc who is not found yet: copies would be no answer then."""
+        known = self.grants.known_holders(pending.start, pending.end)
+        return pending.is_open and (bool(known) or not pending.orphaned)
+
+    def fetching(self, asked: Peer | None = None) -> Places:
+        """What this node will hold once it has it, whether it owns it by then or not.
+
+        That includes what was asked for and may be granted: by anybody, or by ``asked``.
+        """
         places = Places(self.held.size)
         for pending in self.pending.values():
-            if not pending.may_go:
+            if not pending.is_open or (pending.waiting and asked in (None, pending.asking)):
                 places |= self._places(pending)
         return places
 
@@ -143,7 +160,7 @@ class Ranges:
             for pending in list(self.pending.values()):
                 self._forget(pending)
         self._tell_ready(gained & self.held)
-        self._want_missing(by_grant=not gained)
+        self._want_missing(orphaned=bool(gained))
 
     def doubt(self) -> None:
         """The successor does not take this node for its predecessor: it may have decided for this node's range.
@@ -156,7 +173,7 @@ class Ranges:
 
     def on_take_over(self, message: TakeOver, sender: Address) -> None:
         """A new owner asks for its range."""
-        self.grants.on_take_over(message, sender, self.fetching)
+        self.grants.on_take_over(message, sender, self.fetching())
         self._keep_spare()
 
     def _keep_spare(self) -> None:
@@ -177,21 +194,38 @@ class Ranges:
                 if place in places:
                     self.grants.let_go(places)
 
-    def accept_grant(self, start: int, end: int) -> None:
-        """A leaver has given every record of (start, end]; it is served once the pointer has moved."""
-        self._hold(arc(start, end, self.held.size))
+    def inherit(self, message: Leaving) -> None:
+        """A leaver has given every record of some arcs, to be served once the pointer has moved, and what it remembers."""
+        for start, end in message.granted:
+            self._hold(arc(start, end, self.held.size))
+        self.grants.remember(message.given)
 
-    def _want_missing(self, *, by_grant: bool = True, since: float | None = None) -> None:
+    def close(self, heir: Peer) -> None:
+        """This node leaves, and grants all that it holds to ``heir``."""
+        self._bequest = self.held
+        self.grants.give(self.held, heir, self.ctx.life_of(heir))
+
+    def reopen(self) -> None:
+        """The heir has not taken it: it is held here again."""
+        if self._bequest is not None:
+            self.grants.hold(self._bequest)
+            self._bequest = None
+            self._want_missing(orphaned=True)
+
+    def _want_missing(self, *, orphaned: bool = False, since: float | None = None) -> None:
         """Begin to fetch what this node owns, does not hold, and is not fetching yet."""
+        if self._bequest is not None:
+            return
         missing = self.owned - self.held
         for pending in self.pending.values():
             missing -= self._places(pending)
         for start, end in missing.arcs():
-            self._drive(self._add(start, end, by_grant=by_grant, since=since))
+            self._drive(self._add(start, end, orphaned=orphaned, since=since))
 
-    def _add(self, start: int, end: int, *, by_grant: bool, since: float | None = None) -> PendingArc:
+    def _add(self, start: int, end: int, *, orphaned: bool, since: float | None = None) -> PendingArc:
         self._next += 1
-        pending = PendingArc(self._next, start, end, by_grant, self.ctx.now if since is None else since)
+        first = not orphaned and not self.grants.has_had(start, end)
+        pending = PendingArc(self._next, start, end, orphaned, first, self.ctx.now if since is None else since)
         self.pending[pending.number] = pending
         return pending
 
@@ -211,16 +245,22 @@ class Ranges:
         if pending.may_go and places - (self.owned - self.held):
             # A nearer joiner has taken a part: that one asks for it itself.
             self._forget(pending)
-            self._want_missing(since=pending.since)
+            self._want_missing(orphaned=pending.orphaned, since=pending.since)
             return
         routing = self.ctx.routing
         living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
+        if not living:  # Not alone, and nobody to ask: soon there is a successor again, or no predecessor.
+            self._pause(pending)
+            return
         if pending.granter is not None:
             if not routing.is_suspect(pending.granter):
                 self._pull(pending, pending.granter)
                 return
             pending.granter, pending.by_grant = None, False
         if pending.by_grant and self._ask_next(pending, living):
+            return
+        if pending.by_grant and pending.taken:
+            self._begin_again(pending)
             return
         pending.by_grant = False
         for peer in living:
@@ -231,10 +271,14 @@ class Ranges:
 
     def _ask_next(self, pending: PendingArc, living: list[Peer]) -> bool:
         """Ask the next one along the ring for the grant; False when all were asked."""
-        for peer in (*living, *(() if pending.further is None else (pending.further,))):
+        told = self.grants.known_holders(pending.start, pending.end)
+        pending.taken = pending.taken or bool(told)
+        for peer in (*told, *pending.further, *living):
             if peer.id not in pending.asked and peer.id != self.ctx.me.id and len(pending.asked) < _MAX_WALK:
                 pending.asked[peer.id] = None
-                pending.waiting = self.ctx.ask(peer, ForArc(pending.number), TakeOver, pending.start, pending.end)
+                pending.asking = peer
+                asked = pending.start, pending.end, pending.first
+                pending.waiting = self.ctx.ask(peer, ForArc(pending.number), TakeOver, *asked)
                 if not pending.waiting:
                     self._pause(pending)
                 return True
@@ -261,13 +305,16 @@ class Ranges:
         elif isinstance(answer, Granted):
             self._on_granted(pending, peer, answer)
         elif isinstance(answer, Elsewhere):
-            pending.further = answer.peers[0] if answer.peers else None
+            if answer.through:
+                pending.taken = True
+                pending.further = (*answer.peers, *pending.further)[:_MAX_WALK]
+            else:
+                self.grants.lose(peer, self._places(pending))
+                if pending.first:
+                    pending.further = (*pending.further, *answer.peers[:1])[:_MAX_WALK]
             self._drive(pending)
         else:
-            pending.asked.clear()
-            pending.further = None
-            pending.by_grant = self.ctx.now - pending.since < _PATIENCE
-            self._pause(pending)
+            self._begin_again(pending)
 
     def _on_granted(self, pending: PendingArc, granter: Peer, answer: Granted) -> None:
         """Fetch the part that was granted, whoever owns it by now, and ask on for the rest."""
@@ -277,10 +324,18 @@ class Ranges:
             return
         self._forget(pending)
         for start, end in given.arcs():
-            part = self._add(start, end, by_grant=True)
+            part = self._add(start, end, orphaned=pending.orphaned)
             part.granter = granter
             self._pull(part, granter)
-        self._want_missing(since=pending.since)
+        self._want_missing(orphaned=pending.orphaned, since=pending.since)
+
+    def _begin_again(self, pending: PendingArc) -> None:
+        """Walk along the ring again after a pause, while there is patience."""
+        pending.asked.clear()
+        pending.further = ()
+        pending.taken = False
+        pending.by_grant = self.ctx.now - pending.since < _PATIENCE
+        self._pause(pending)
 
     def _pause(self, pending: PendingArc) -> None:
         self.ctx.timers.arm(("arc", pending.number), self.ctx.now + self.ctx.rng.jitter(_PAUSE))

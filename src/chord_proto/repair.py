@@ -17,7 +17,6 @@ from chord_proto.membership import Membership
 from chord_proto.messages import Answer, Confirm, Done, Reason
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
-from chord_proto.places import Places
 from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
@@ -65,7 +64,6 @@ class Repair:
         "ctx",
         "handed",
         "heir",
-        "lent",
         "lookups",
         "membership",
         "noticed",
@@ -108,8 +106,6 @@ class Repair:
         self.heir: Peer | None = None
         self.handed: dict[tuple[int, int], None] = {}
         """The arcs that the heir has been given."""
-        self.lent = Places(1 << ctx.config.bits)
-        """What the heir was granted with the farewell; held again if it does not take it."""
         self.refused: dict[int, None] = {}
         """Successors that would not take this leaver's range."""
 
@@ -254,22 +250,25 @@ class Repair:
         heir = next((p for p in routing.successors if not routing.is_suspect(p) and p.id not in unwilling), None)
         if heir != self.heir:
             self.heir, self.handed = heir, {}
-        self.ranges.grants.hold(self.lent)
-        self.lent = Places(self.lent.size)
+        self.ranges.reopen()
         held = self.ranges.held.arcs()[:MAX_ARCS]
         arcs = [arc for arc in held if arc not in self.handed]
         if heir is not None and not (self.ranges.is_ready and all(self.writes.is_settled(*arc) for arc in arcs)):
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
-        elif heir is None and any(p.address != ctx.me.address for p in routing.successors if not routing.is_suspect(p)):
-            # All refused, perhaps because they were leaving too: ask again until the deadline.
+        elif heir is None and any(
+            peer.address != ctx.me.address and not routing.is_suspect(peer)
+            for peer in (*routing.successors, *routing.predecessors)
+        ):
+            # All refused, perhaps because they were leaving too, or a new successor is not found yet: ask again
+            # until the deadline.
             self.refused.clear()
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
         elif heir is None:
             self.membership.say_farewell(granted_to=None)
         elif not arcs:
-            self.lent = self.ranges.held
-            self.ranges.grants.give(self.lent, heir, 0)
-            self.membership.say_farewell(granted_to=heir, arcs=held)
+            given = self.ranges.grants.remembered()
+            self.ranges.close(heir)
+            self.membership.say_farewell(granted_to=heir, arcs=held, given=given)
         else:
             self.syncs.start(heir, *arcs[0], ForLeave(*arcs[0]), pull=False, push=True)
 

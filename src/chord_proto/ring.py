@@ -70,8 +70,8 @@ class Ring(RingState):
     def stabilize(self) -> None:
         """Stabilise: ask the first successor for its predecessor and its list.
 
-        A node with an empty list takes its predecessor for the one to ask: the second member of a ring, or
-        all that is left when every successor has failed.
+        A node with an empty list takes its predecessor for the one to ask, the second member of a ring, or
+        whoever else it knows when that one has failed, too.
         """
         ctx, routing = self.ctx, self.ctx.routing
         if self.step is not None or not self.is_member:
@@ -83,7 +83,10 @@ class Ring(RingState):
         if routing.successors:
             self._ask(AskSuccessor(routing.successors[0]))
         elif routing.predecessor is not None:
-            self._ask(AskCandidate(routing.predecessor))
+            candidate = routing.predecessor
+            if routing.is_suspect(candidate):
+                candidate = routing.nearest_known() or candidate
+            self._ask(AskCandidate(candidate))
 
     def on_successor(self, step: AskSuccessor, peer: Peer | None, answer: Answer | None) -> None:
         """Take the successor's answer, silence or failure."""
@@ -134,11 +137,18 @@ class Ring(RingState):
             self._fail(candidate, answer)
             if head is not None:
                 self.ctx.notify(head)
-            elif routing.predecessor is not None and routing.predecessor.id == candidate.id:
-                self.set_predecessor(None)  # None answers: a ring of one.
+            else:
+                self._nobody_answered()
             self._end_step()
         else:
             self._retry_later()
+
+    def _nobody_answered(self) -> None:
+        """Ask the next one that is known; with none left the node is a ring of one."""
+        if self.ctx.routing.nearest_known() is not None:
+            self.stabilize_soon()
+        elif self.ctx.routing.predecessor is not None:
+            self.set_predecessor(None)
 
     def _adopt(self, head: Peer, answer: Neighbours) -> None:
         """Take over a list whole, in the same step as its head, which has just answered."""
@@ -262,6 +272,8 @@ class Ring(RingState):
     def on_get_neighbours(self, message: GetNeighbours, sender: Address) -> None:
         """Tell one's pointers, or *busy* while they may change."""
         routing, asker = self.ctx.routing, self.ctx.asker(message, sender)
+        if message.source is not None:
+            self.note_asker(message.source)
         if self.step is not None:
             self.ctx.answer(asker, Busy)
             return
@@ -286,16 +298,13 @@ class Ring(RingState):
         if any(peer.id == leaver.id for peer in routing.successors):
             self._drop_successor(leaver)
         self.narrow(leaver)
-        if not routing.successors and self.step is None:
-            for candidate in successors:
-                if candidate.id not in (leaver.id, ctx.me.id) and not routing.is_suspect(candidate):
-                    self._ask(AskCandidate(candidate))
-                    break
+        if not routing.successors:
+            routing.learn((*successors, *(() if predecessor is None else (predecessor,))), ctx.now)
         if was_predecessor:
             if predecessor is not None and predecessor.id not in (ctx.me.id, leaver.id):
                 self.consider(predecessor, 0)
             elif not routing.successors and self.step is None:
-                self.set_predecessor(None)
+                self._nobody_answered()
         self.stabilize_soon()
 
     # Small parts

@@ -13,6 +13,9 @@ from chord_proto.phase import Phase
 from chord_proto.records import record
 from chord_proto.routing import LIST_SLACK
 
+_MAX_ASKERS = 64
+_PERIODS = 3
+
 
 @record
 class AskJoinPoint:
@@ -77,7 +80,19 @@ def has_failed(answer: Answer | None) -> bool:
 class RingState:
     """Pointers, step and slot; the rules over them are in `chord_proto.ring`."""
 
-    __slots__ = ("changes", "ctx", "dialling", "entered", "phase", "skipped", "slot", "stabilised", "step", "width")
+    __slots__ = (
+        "_askers",
+        "changes",
+        "ctx",
+        "dialling",
+        "entered",
+        "phase",
+        "skipped",
+        "slot",
+        "stabilised",
+        "step",
+        "width",
+    )
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
@@ -93,8 +108,21 @@ class RingState:
         """Moves of the predecessor pointer (from, to) of which the records have not yet been told."""
         self.skipped = False
         """Set when the successor turns out to take an earlier node for its predecessor; reset by who takes note."""
+        self._askers: dict[int, tuple[Peer, float]] = {}
         self.width = 1
         """The largest number of distinct addresses that the ring is known to have had, up to R."""
+
+    def note_asker(self, peer: Peer) -> None:
+        """Remember who asked for this node's list: its own may name nobody else."""
+        self._askers.pop(peer.id, None)
+        self._askers[peer.id] = (peer, self.ctx.now)
+        while len(self._askers) > _MAX_ASKERS:
+            del self._askers[next(iter(self._askers))]
+
+    def dependants(self) -> tuple[Peer, ...]:
+        """Return who takes this node for its first successor, or did within the last few periods."""
+        since = self.ctx.now - _PERIODS * self.ctx.config.stabilize_interval
+        return tuple(peer for peer, asked in self._askers.values() if asked >= since)
 
     @property
     def is_member(self) -> bool:

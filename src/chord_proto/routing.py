@@ -133,6 +133,12 @@ class Routing:
             self.entry(peer, now).after = start
             start = peer.id
 
+    def learn(self, peers: Iterable[Peer], now: float) -> None:
+        """Take ``peers`` into the table, as others have told of them."""
+        for peer in peers:
+            if peer.id != self.me.id and peer.id not in self.suspects:
+                self.entry(peer, now)
+
     def pointers(self) -> Iterator[Peer]:
         """Yield every peer that a pointer names; some twice."""
         if self.predecessor is not None:
@@ -176,6 +182,15 @@ class Routing:
                 if len(found) == count:
                     break
         return found
+
+    def nearest_known(self) -> Peer | None:
+        """Return the first known living peer after this node, all round the circle; None if there is none."""
+        position, total = bisect_right(self.ids, self.me.id), len(self.ids)
+        for step in range(total):
+            candidate = self.ids[(position + step) % total]
+            if candidate not in self.suspects and candidate != self.me.id:
+                return self.known[candidate].peer
+        return None
 
     def first_known_after(self) -> Peer | None:
         """Return the first known living peer between this node and its successor; None if the successor is the first."""

@@ -18,7 +18,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
     "Known": {"heard", "srtt", "rttvar"},
     "Routing": {"ids"},
-    "Ring": {"stabilised"},
+    "Ring": {"_askers", "stabilised"},
     "Lookups": {"_next"},
     "Lookup": {"number", "started", "path"},
     "Tasks": {"_next", "by_op"},

@@ -83,7 +83,7 @@ def _field(name: str, hint: Any, bits: int) -> st.SearchStrategy[Any]:
         return st.tuples(places(bits), st.sampled_from(Space).map(int), NAMES)
     if name == "names":
         return st.lists(st.tuples(st.sampled_from(Space).map(int), NAMES), max_size=4).map(tuple)
-    if name in ("granted", "arcs"):
+    if name in ("granted", "arcs", "lost"):
         return st.lists(st.tuples(places(bits), places(bits)), max_size=4).map(tuple)
     if typing.get_origin(hint) is tuple:
         return st.lists(_field(name, arguments[0], bits), max_size=4).map(tuple)

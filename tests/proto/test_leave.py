@@ -62,6 +62,33 @@ def test_the_records_go_first_then_the_word() -> None:
     assert (Stopped(), Phase.STOPPED, ()) == (effects[-1], node.phase, node.successors)
 
 
+def test_who_depends_on_it_is_told_before_it_goes() -> None:
+    """A node that asked for its list lately may know nobody else: the leaver names others, and waits for its answer."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.receive(node, request(GetNeighbours, peer(230), node))
+    rig.under_way.clear()
+    rig.take(node, node.leave(OpId(1), now=rig.now))
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 0, bytes(16))
+    told = farewells(rig)
+    assert (peer(60), peer(100), peer(200)) == told[230].successors
+    for place in (200, 60, 100):
+        rig.reply(told[place], Done)
+    before = node.phase
+    rig.reply(told[230], Done)
+    assert (Phase.LEAVING, Phase.STOPPED) == (before, node.phase)
+
+
+def test_everybody_hears_who_has_the_range() -> None:
+    """All but the heir are told what it was granted, so that they neither take it over nor look for it elsewhere."""
+    rig, _ = leaving()
+    hand_over(rig)
+    told = farewells(rig)
+    assert {200: [(200, 10, 60)], 60: [], 100: [(200, 10, 60)]} == {
+        place: [(each.start, each.end, each.to.id) for each in message.given] for place, message in told.items()
+    }
+
+
 def test_an_heir_that_refuses_gives_way_to_the_next() -> None:
     """A leaving node takes no hand-over; the giver tries the next."""
     rig, _ = leaving()
@@ -107,7 +134,7 @@ def test_a_leaving_node_decides_nothing_and_takes_nothing() -> None:
     rig, node = leaving()
     put = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(5), b"v", 1, number=1))
     copies = rig.receive(node, request(Replicate, peer(60), node, (record_at(6),), False, number=2))
-    grant = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (), ((150, 200),), number=3))
+    grant = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (), ((150, 200),), (), number=3))
     kept = rig.receive(node, request(Replicate, peer(200), node, (record_at(150),), True, number=4))
     refused = sent(Refused, [*put, *copies, *grant])
     assert [(1, Reason.LEAVING), (2, Reason.LEAVING), (3, Reason.LEAVING)] == [(r.request, r.reason) for r in refused]
@@ -130,7 +157,7 @@ def neighbour() -> tuple[Rig, Node]:
 def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
     """The list closes over the gap; nobody named in the farewell is adopted unasked."""
     rig, node = neighbour()
-    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), ())
+    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), (), ())
     effects = rig.receive(node, message)
     assert [100, 150] == [successor.id for successor in node.successors]
     assert [100] == [notify.target for notify in sent(Notify, effects)]
@@ -140,7 +167,7 @@ def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
 def test_a_leaving_predecessor_names_its_own() -> None:
     """The candidate is dialled back before it is adopted, and the range is served only then."""
     rig, node = neighbour()
-    effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),)))
+    effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),), ()))
     assert [150] == [ping.target for ping in sent(Ping, effects)]
     assert not node.owns(180)
 
@@ -150,7 +177,9 @@ def test_a_stranger_cannot_say_that_it_leaves(life: int) -> None:
     """A farewell of somebody unknown changes no pointer, but is answered, so that it may go."""
     rig, node = neighbour()
     before = (node.predecessor, node.successors)
-    effects = rig.receive(node, request(Leaving, peer(230), node, peer(220), (), (peer(20),), ((220, 230),), life=life))
+    effects = rig.receive(
+        node, request(Leaving, peer(230), node, peer(220), (), (peer(20),), ((220, 230),), (), life=life)
+    )
     assert (before, 1) == ((node.predecessor, node.successors), len(sent(Done, effects)))
     assert [] == only(PeerLeft, effects)
 

@@ -11,6 +11,7 @@ from chord_proto.messages import (
     GetDigest,
     GetNeighbours,
     GetRecord,
+    Grant,
     Granted,
     Leaving,
     Neighbours,
@@ -109,6 +110,36 @@ def test_readers_are_sent_to_who_granted() -> None:
     assert ((peer(60),), True) == (answer.peers, answer.through)
 
 
+def test_who_was_granted_a_part_is_asked_next() -> None:
+    """While it lives nothing is taken over from replicas: the node asks round again, after a pause."""
+    rig, node = joined()
+    rig.reply(rig.asked(TakeOver, peer(60)), Elsewhere, (peer(150),), True)
+    rig.reply(rig.asked(TakeOver, peer(150)), Refused, Reason.NOT_READY)
+    rig.under_way.clear()
+    rig.tick(node, 0.13)
+    assert 60 == rig.asked(TakeOver).target
+    rig.reply(rig.asked(TakeOver, peer(60)), Elsewhere, (peer(150),), True)
+    rig.reply(rig.asked(TakeOver, peer(150)), Elsewhere, (), False)
+    rig.reply(rig.asked(TakeOver, peer(100)), Elsewhere, (), False)
+    assert [] == [each for each in rig.under_way if isinstance(each.message, GetDigest)]
+    rig.under_way.clear()
+    rig.tick(node, 0.13)
+    assert 60 == rig.asked(TakeOver).target
+
+
+def test_a_leaver_tells_who_has_its_range() -> None:
+    """Its heir is another node: that one is asked first, and readers wait until it has answered."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    given = (Grant(150, 200, peer(100), 1),)
+    (ping,) = sent(Ping, rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), (), given)))
+    (asked,) = sent(TakeOver, rig.reply(ping, Pong, True, ()))
+    assert (100, 150, 200) == (asked.target, asked.start, asked.end)
+    (answer,) = sent(Refused, rig.receive(node, request(GetRecord, peer(60), node, 0, name_at(180), False, number=5)))
+    assert Reason.NOT_READY == answer.reason
+
+
 def test_not_ready_is_asked_again() -> None:
     """The old owner has to finish first: the joiner asks again shortly."""
     rig, node = joined()
@@ -157,7 +188,7 @@ def old_owner() -> tuple[Rig, Node]:
 
 def take_over(rig: Rig, node: Node, start: int = 200, end: int = 240, *, source: int = 240, number: int = 7) -> object:
     """Ask for an arc; return the kind of answer, or the reason of the refusal."""
-    effects = rig.receive(node, request(TakeOver, peer(source), node, start, end, number=number))
+    effects = rig.receive(node, request(TakeOver, peer(source), node, start, end, True, number=number))
     answers = [*sent(Granted, effects), *sent(Elsewhere, effects), *sent(Refused, effects)]
     (answer,) = (each for each in answers if each.request == number)
     return Reason(answer.reason) if isinstance(answer, Refused) else type(answer)
@@ -165,7 +196,7 @@ def take_over(rig: Rig, node: Node, start: int = 200, end: int = 240, *, source:
 
 def granted(rig: Rig, node: Node, start: int = 200, end: int = 240, *, source: int = 240) -> tuple[int, int]:
     """Ask for an arc; return which part of it was granted."""
-    (answer,) = sent(Granted, rig.receive(node, request(TakeOver, peer(source), node, start, end, number=7)))
+    (answer,) = sent(Granted, rig.receive(node, request(TakeOver, peer(source), node, start, end, True, number=7)))
     return answer.start, answer.end
 
 
@@ -193,7 +224,7 @@ def test_a_grant_is_repeated_to_the_same_life_only() -> None:
     rig, node = old_owner()
     assert (200, 240) == granted(rig, node)
     assert (200, 240) == granted(rig, node)
-    again = request(TakeOver, peer(240), node, 200, 240, number=8, life=2)
+    again = request(TakeOver, peer(240), node, 200, 240, True, number=8, life=2)
     assert [Elsewhere] == [type(each) for each in sent(Elsewhere, rig.receive(node, again))]
 
 
@@ -204,21 +235,28 @@ def test_two_joiners_in_one_gap() -> None:
     assert (220, 240) == granted(rig, node)
 
 
+def sent_on(rig: Rig, node: Node, start: int, end: int) -> list[int]:
+    """Let the node at ``end`` ask for an arc; return who, as it is told, was granted parts of it."""
+    asked = request(TakeOver, peer(end), node, start, end, True, number=7)
+    (answer,) = sent(Elsewhere, rig.receive(node, asked))
+    return [each.id for each in answer.peers] if answer.through else []
+
+
 def claim(rig: Rig, node: Node, *arcs: tuple[int, int], of: int = 240) -> None:
     """Let the peer at ``of``, asked which of its grants arrived, claim these arcs."""
     asked = rig.asked(GetClaim, peer(of))
     rig.under_way.clear()
-    rig.reply(asked, Claim, arcs)
+    rig.reply(asked, Claim, arcs, ())
 
 
 def test_a_grant_that_never_arrived_is_given_to_the_next() -> None:
     """The first one asks for less by now and never learnt of the grant: what it does not claim goes to who asks."""
     rig, node = old_owner()
     assert (200, 240) == granted(rig, node)
-    assert Reason.NOT_READY is take_over(rig, node, 200, 220, source=220)
+    assert [240] == sent_on(rig, node, 200, 220)
     claim(rig, node, (220, 240))
     assert (200, 220) == granted(rig, node, 200, 220, source=220)
-    assert Reason.NOT_READY is take_over(rig, node, 220, 230, source=230)
+    assert [240] == sent_on(rig, node, 220, 230)
 
 
 def test_a_grant_that_arrived_stays() -> None:
@@ -226,8 +264,18 @@ def test_a_grant_that_arrived_stays() -> None:
     rig, node = old_owner()
     assert (200, 240) == granted(rig, node)
     for _ in range(2):
-        assert Reason.NOT_READY is take_over(rig, node, 200, 220, source=220)
+        assert [240] == sent_on(rig, node, 200, 220)
         claim(rig, node, (200, 240))
+
+
+def test_a_grant_that_was_lost_again_is_no_longer_told_of() -> None:
+    """Who had it says that it does not any more: the next one has to hear the replicas."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    assert [240] == sent_on(rig, node, 200, 220)
+    asked = rig.asked(GetClaim, peer(240))
+    rig.reply(asked, Claim, (), ((200, 240),))
+    assert [] == sent_on(rig, node, 200, 220)
 
 
 def test_a_grant_dies_with_who_had_it() -> None:
@@ -239,9 +287,9 @@ def test_a_grant_dies_with_who_had_it() -> None:
     assert Elsewhere is take_over(rig, node, 200, 220, source=220)
 
 
-def claimed(rig: Rig, node: Node, start: int, end: int) -> tuple[tuple[int, int], ...]:
+def claimed(rig: Rig, node: Node, start: int, end: int, *, source: int = 100) -> tuple[tuple[int, int], ...]:
     """Ask a node which parts of an arc it knows of."""
-    (answer,) = sent(Claim, rig.receive(node, request(GetClaim, peer(100), node, start, end, number=31)))
+    (answer,) = sent(Claim, rig.receive(node, request(GetClaim, peer(source), node, start, end, number=31)))
     return answer.arcs
 
 
@@ -256,11 +304,12 @@ def test_what_is_claimed() -> None:
 
 
 def test_what_may_still_be_granted_is_claimed() -> None:
-    """While a request is out its answer may be a grant; once that is settled nothing of it is claimed."""
+    """While a request is out its answer may be a grant of who is asked; once that is settled nothing is claimed."""
     rig, node = joined()
-    assert ((200, 10),) == claimed(rig, node, 200, 10)
+    assert ((200, 10),) == claimed(rig, node, 200, 10, source=60)
+    assert () == claimed(rig, node, 200, 10, source=100)
     rig.reply(rig.asked(TakeOver), Refused, Reason.NOT_READY)
-    assert () == claimed(rig, node, 200, 10)
+    assert () == claimed(rig, node, 200, 10, source=60)
 
 
 def test_the_owners_decision_ends_what_was_held_unused() -> None:
@@ -284,8 +333,8 @@ def test_one_grant_for_one_arc() -> None:
     """A second claimant of an arc that was granted does not get it as well."""
     rig, node = old_owner()
     assert Granted is take_over(rig, node)
-    assert Reason.NOT_READY is take_over(rig, node, 200, 239, source=239)
-    assert Reason.NOT_READY is take_over(rig, node, 200, 230, source=230)
+    assert [240] == sent_on(rig, node, 200, 239)
+    assert [240] == sent_on(rig, node, 200, 230)
 
 
 def test_what_comes_back_unasked_is_served_at_once() -> None:
@@ -313,7 +362,7 @@ def test_a_leavers_grant_is_served_once_the_pointer_moves() -> None:
     rig = Rig()
     node = rig.member(10, before=200, after=[60, 100], came_round=False)
     rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    farewell = request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),))
+    farewell = request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),), ())
     (ping,) = sent(Ping, rig.receive(node, farewell))
     effects = rig.reply(ping, Pong, True, ())
     assert ([RangeReady(150, 200)], True) == (only(RangeReady, effects), node.ready)

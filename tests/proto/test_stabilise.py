@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chord_proto.effects import Effect, PeerFailed, PredecessorChanged, Send, SuccessorsChanged
-from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Reason, Refused
+from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Ping, Pong, Reason, Refused
 from chord_proto.node import Node
-from tests.proto.rig import Rig, only, peer, sent
+from tests.proto.rig import Rig, only, peer, request, sent
 
 
 def stabilising(before: int = 200, after: tuple[int, ...] = (60, 100, 150)) -> tuple[Rig, Node, GetNeighbours]:
@@ -134,6 +134,20 @@ def test_if_none_answers_the_node_is_a_ring_of_one() -> None:
     assert [PredecessorChanged(peer(200), None)] == only(PredecessorChanged, effects)
     assert (None, (), (), True) == (node.predecessor, node.predecessors, node.successors, node.came_round)
     assert all(node.owns(place) for place in range(256))
+
+
+def test_whoever_else_is_known_is_asked_before_that() -> None:
+    """Successor and predecessor have failed, but the node knows another member: that one becomes the successor."""
+    rig, node, asked = stabilising(after=(60,))
+    (ping,) = sent(Ping, rig.receive(node, request(Notify, peer(240), node)))
+    rig.reply(ping, Pong, True, ())
+    rig.reply(asked, Refused, Reason.NOT_MEMBER)
+    node.ctx.suspect(peer(240))
+    rig.under_way.clear()
+    rig.tick(node, 0.06)
+    rig.tick(node, 0.06)
+    rig.reply(rig.asked(GetNeighbours, peer(200)), Neighbours, None, (), True, 1)
+    assert [200] == places(node)
 
 
 def test_busy_ends_the_step_unchanged() -> None:

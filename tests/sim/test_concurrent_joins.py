@@ -9,8 +9,10 @@ from itertools import combinations
 import pytest
 
 from chord_adapters.memory import Network
+from chord_proto.invariants import is_ideal
 from chord_proto.node import Node
 from chord_proto.operations import Fetched, Get, Put, Stored
+from chord_proto.phase import Phase
 from chord_proto.places import Places, arc
 
 
@@ -26,22 +28,41 @@ def two_deciders(nodes: Iterable[Node]) -> list[str]:
     return [f"{a} and {b}" for (a, one), (b, other) in combinations(decide, 2) if one & other]
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
-    """However they overlap, no two nodes ever decide for one place, and within seconds somebody decides for each."""
-    draw = random.Random(seed)
+def ring_of_joiners(seed: int, draw: random.Random) -> Network:
+    """Let some nodes join at about the same time."""
     net = Network(seed)
     net.spawn(f"first{seed}")
     for number in range(draw.randint(5, 9)):
         net.spawn(f"node{seed}.{number}", join=[f"first{seed}"])
         if draw.random() < 0.3:
             net.run_for(draw.choice([0.005, 0.05, 0.2]))
+    return net
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_one_decider_while_nodes_join(seed: int) -> None:
+    """However they overlap, no two nodes ever decide for one place, and within seconds everybody is served."""
+    net = ring_of_joiners(seed, random.Random(seed))
+    for _ in range(200):
+        net.run_for(0.005)
+        assert [] == two_deciders(net.nodes)
+    net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
+    """The same when at a ring of some nodes others join and leave ten times a second."""
+    draw = random.Random(seed)
+    net = ring_of_joiners(seed, draw)
+    net.run_until(lambda: is_ideal([node.view() for node in net.nodes], net.config), within=30.0)
     for step in range(200):
         net.run_for(0.005)
         assert [] == two_deciders(net.nodes)
-        members = [node for node in net.nodes if node.ready]
-        if step % 20 == 19 and len(members) > 2:
-            net.leave(draw.choice(members).me.address)
+        here = [node.me.address for node in net.nodes if node.ready and node.phase is Phase.ACTIVE]
+        if step % 20 == 19 and draw.random() < 0.5:
+            net.spawn(f"late{seed}.{step}", join=[f"first{seed}"])
+        elif step % 20 == 19 and len(here) > 2:
+            net.leave(draw.choice([address for address in here if not address.startswith("first")]))
     net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0)
 
 
