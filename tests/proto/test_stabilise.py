@@ -139,9 +139,9 @@ def test_if_none_answers_the_node_is_a_ring_of_one() -> None:
 def test_whoever_else_is_known_is_asked_before_that() -> None:
     """Successor and predecessor have failed, but the node knows another member: that one becomes the successor."""
     rig, node, asked = stabilising(after=(60,))
+    rig.reply(asked, Refused, Reason.NOT_MEMBER)
     (ping,) = sent(Ping, rig.receive(node, request(Notify, peer(240), node)))
     rig.reply(ping, Pong, True, ())
-    rig.reply(asked, Refused, Reason.NOT_MEMBER)
     node.ctx.suspect(peer(240))
     rig.under_way.clear()
     rig.tick(node, 0.06)
