@@ -46,6 +46,8 @@ class Call:
     message: Request
     purpose: Purpose
     sent: float
+    latest: float = 0.0
+    """When it was last sent, or last waited for on the word of other answers."""
     tries: int = 1
     refusals: int = 0
     timeout: float = 0.0
@@ -153,7 +155,7 @@ class Context:
         # A ping is for whichever life answers; all else is for the one that is known.
         life = 0 if peer is None or kind is Ping else self.life_of(peer)
         message = kind(self.me, self.incarnation, target, life, request, *fields)
-        call = Call(request, address, peer, message, purpose, self.now, timeout=self._timeout(peer))
+        call = Call(request, address, peer, message, purpose, self.now, self.now, timeout=self._timeout(peer))
         self.calls[request] = call
         self._per_address[address] = out_to_address + 1
         self.timers.arm(("call", request), self.now + call.timeout)
@@ -230,6 +232,7 @@ class Context:
             self.timers.arm(("call", call.request), self.now + call.timeout)
             return None
         self.drop_call(call)
+        known.spoke = self.now
         if call.tries == 1:
             measured = self.now - call.sent
             if known.srtt < 0:
@@ -270,13 +273,23 @@ class Context:
     def call_lapsed(self, request: int) -> None:
         """Send a request again, or give it up and suspect its peer."""
         call = self.calls[request]
-        if call.tries >= self.config.request_tries:
+        if call.tries < self.config.request_tries:
+            self._resend(call)
+        elif self._is_only_slow(call):
+            call.latest = self.now
+            self.timers.arm(("call", call.request), self.now + call.timeout)
+        else:
             self.fail_call(call)
-            return
-        self._resend(call)
+
+    def _is_only_slow(self, call: Call) -> bool:
+        """Tell whether the peer answers others of this node's requests meanwhile: this answer may be a long one."""
+        known = None if call.peer is None else self.routing.known.get(call.peer.id)
+        patient = self.now - call.sent < self.config.operation_timeout
+        return patient and known is not None and known.spoke > call.latest
 
     def _resend(self, call: Call) -> None:
         call.tries += 1
+        call.latest = self.now
         call.timeout = min(call.timeout * 2, max(self.config.max_timeout, call.timeout))
         self.counters.retransmitted += 1
         self.timers.arm(("call", call.request), self.now + call.timeout)

@@ -63,6 +63,8 @@ class Known:
     incarnation: int = 0
     answered: int = 0
     heard: float = 0.0
+    spoke: float = 0.0
+    """When it last answered a request of this node."""
     srtt: float = -1.0
     rttvar: float = 0.0
     after: int | None = None

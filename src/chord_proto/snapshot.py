@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _LEFT_OUT: dict[str, set[str]] = {
     "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
-    "Known": {"heard", "srtt", "rttvar"},
+    "Known": {"heard", "spoke", "srtt", "rttvar"},
     "Routing": {"ids"},
     "Ring": {"_askers", "stabilised"},
     "Lookups": {"_next"},

@@ -6,6 +6,7 @@ import pytest
 
 from chord_adapters.memory import Network
 from chord_proto.config import Config
+from chord_proto.invariants import is_ideal
 from chord_proto.operations import Fetched, Get, Left, Put, Stored
 from tests.sim.ledger import replicas_of
 
@@ -98,3 +99,24 @@ def test_records_end_up_at_exactly_their_places() -> None:
     net.run_until(lambda: not misplaced(), within=60, every=0.5, explain=misplaced)
     net.run_for(30)
     assert [] == misplaced()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_virtual_nodes_that_leave_together_hand_over(seed: int) -> None:
+    """Places of one address may be each other's heirs: each finds one that stays, and within seconds all are gone."""
+    net = Network(seed, config=Config(successors=3))
+    net.spawn("n0", virtual_nodes=3)
+    for index in range(1, 4):
+        net.spawn(f"n{index}", join=["n0"], virtual_nodes=3)
+    net.run_until(lambda: all(node.ready for node in net.nodes), within=60)
+    net.run_until(lambda: is_ideal([node.view() for node in net.nodes], net.config), within=60)
+    for key in KEYS:
+        net.do("n0", Put(key, b"v"))
+    for address in ("n3", "n2"):
+        began = net.now
+        assert [Left(handed_over=True)] * 3 == [net.wait(handle) for handle in net.leave(address)]
+        assert net.now - began < 3.0
+    for key in KEYS:
+        result = net.do("n1", Get(key))
+        assert isinstance(result, Fetched)
+        assert b"v" == result.value
