@@ -225,6 +225,7 @@ PHASES = (Phase.explicit, Phase.generate, Phase.shrink) if NIGHTLY else (Phase.e
 """Shrinking takes minutes, more than a test may: without it the steps that led there are printed as they were drawn."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600 if NIGHTLY else 300)
 def test_a_ring_under_faults() -> None:
     """The invariants hold at every step, the ring becomes whole again, and what was acknowledged is there."""

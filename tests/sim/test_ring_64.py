@@ -19,6 +19,8 @@ from chord_proto.operations import Fetched, Get, Locate, Located, Put, Stored
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 CONFIG = Config()
 
