@@ -67,12 +67,13 @@ class Node(Frame):
     def join(self, op: OpId, via: Sequence[Address], *, now: float) -> list[Effect]:
         """Join the ring through any of the addresses ``via``; tries for ever, ends in ``Joined``.
 
+        Its own address may be among them: another virtual node there may be a member.
         Only when another member holds this very place it ends in ``Failed``.
         """
         self._require(Phase.NEW)
         self._unused(op)
-        contacts = tuple(dict.fromkeys(address for address in via if self.me.index or address != self.me.address))
-        if not contacts:
+        contacts = tuple(dict.fromkeys(via))
+        if not contacts or (contacts == (self.me.address,) and self.me.index == 0):
             raise LocalProtocolError("there is nobody to join by")
         return self._input(now, self.membership.join, op, contacts)
 
