@@ -47,7 +47,7 @@ class Call:
     purpose: Purpose
     sent: float
     latest: float = 0.0
-    """When it was last sent, or last waited for on the word of other answers."""
+    """When it was last sent."""
     tries: int = 1
     refusals: int = 0
     timeout: float = 0.0
@@ -273,16 +273,13 @@ class Context:
     def call_lapsed(self, request: int) -> None:
         """Send a request again, or give it up and suspect its peer."""
         call = self.calls[request]
-        if call.tries < self.config.request_tries:
+        if call.tries < self.config.request_tries or self._is_only_slow(call):
             self._resend(call)
-        elif self._is_only_slow(call):
-            call.latest = self.now
-            self.timers.arm(("call", call.request), self.now + call.timeout)
         else:
             self.fail_call(call)
 
     def _is_only_slow(self, call: Call) -> bool:
-        """Tell whether the peer answers others of this node's requests meanwhile: this answer may be a long one."""
+        """Tell whether the peer answers others of this node's requests since: this answer may be a long one."""
         known = None if call.peer is None else self.routing.known.get(call.peer.id)
         patient = self.now - call.sent < self.config.operation_timeout
         return patient and known is not None and known.spoke > call.latest
