@@ -41,8 +41,23 @@ _NUMBERED = frozenset({"active", "calls", "pending"})
 """Tables whose keys are ids: only their contents tell states apart."""
 
 
-def _slots(kind: type) -> list[str]:
-    return [name for base in kind.__mro__ for name in getattr(base, "__slots__", ()) if name != "__weakref__"]
+_SLOTS: dict[type, tuple[str, ...]] = {}
+_FIXED: dict[type, bool] = dict.fromkeys((int, float, str, bytes, bool, type(None), tuple, frozenset), True)
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        every = (name for base in kind.__mro__ for name in getattr(base, "__slots__", ()))
+        slots = _SLOTS[kind] = tuple(name for name in every if name != "__weakref__")
+    return slots
+
+
+def _never_changes(kind: type) -> bool:
+    fixed = _FIXED.get(kind)
+    if fixed is None:
+        fixed = _FIXED[kind] = is_record(kind) or issubclass(kind, Enum)
+    return fixed
 
 
 def copy_state(root: T) -> T:
@@ -52,11 +67,7 @@ def copy_state(root: T) -> T:
 
 def _copy(value: Any, done: dict[int, Any]) -> Any:
     kind = type(value)
-    if (
-        kind in (int, float, str, bytes, bool, type(None), tuple, frozenset)
-        or is_record(kind)
-        or isinstance(value, Enum)
-    ):
+    if _never_changes(kind):
         return value
     known = done.get(id(value))
     if known is not None:
@@ -64,16 +75,17 @@ def _copy(value: Any, done: dict[int, Any]) -> Any:
     if kind is list:
         made: Any = []
         done[id(value)] = made
-        made.extend([_copy(item, done) for item in value])
+        made.extend([item if _never_changes(type(item)) else _copy(item, done) for item in value])
     elif kind is dict:
         made = {}
         done[id(value)] = made
-        made.update({key: _copy(item, done) for key, item in value.items()})
+        made.update({key: item if _never_changes(type(item)) else _copy(item, done) for key, item in value.items()})
     else:
         made = object.__new__(kind)
         done[id(value)] = made
         for name in _slots(kind):
-            object.__setattr__(made, name, _copy(getattr(value, name), done))
+            item = getattr(value, name)
+            object.__setattr__(made, name, item if _never_changes(type(item)) else _copy(item, done))
     return made
 
 
