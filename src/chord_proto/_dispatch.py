@@ -66,7 +66,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     sync.AskedForSync: lambda node, purpose, peer, answer: node.syncs.on_answer(purpose, peer, answer),
     sync.PulledForSync: lambda node, purpose, peer, durable: node.syncs.on_pulled(purpose, peer, durable),
     ranges.ForArc: lambda node, purpose, peer, outcome: node.ranges.on_outcome(purpose, peer, outcome),
-    grants.ForClaim: lambda node, purpose, peer, answer: node.ranges.grants.on_claim(purpose, peer, answer),
+    grants.ForClaim: lambda node, purpose, peer, answer: node.ranges.on_claim(purpose, peer, answer),
     repair.ForRepair: lambda node, purpose, peer, ended: node.repair.on_compared(purpose, peer, ended),
     repair.ForSurplus: lambda node, purpose, peer, found: node.repair.on_owner_found(purpose, peer, found),
     repair.Returning: lambda node, purpose, peer, outcome: node.repair.on_returned(purpose, peer, outcome),

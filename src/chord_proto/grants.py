@@ -6,7 +6,9 @@ else takes the arc for orphaned.  Whether the grant arrived at all is asked when
 
 from __future__ import annotations
 
-from chord_proto.context import Context
+from collections.abc import Iterator
+
+from chord_proto.context import Call, Context
 from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Grant, Granted, Reason, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
@@ -16,6 +18,9 @@ from chord_proto.writes import Writes
 _MEMORY = 60.0
 """Seconds for which a grant is remembered: the ring around it has long settled by then."""
 _MAX_GIVEN = 128
+_MAX_SPANS = 512
+"""Most arcs held, and most arcs remembered as granted: what no ring comes near."""
+_ASKED_AT_ONCE = 8
 MAX_ARCS = 64
 """Most arcs in one message."""
 
@@ -74,6 +79,11 @@ class Grants:
         asked = arc(start, end, self.held.size)
         return any(each.here and each.places & asked for each in self.given)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what is held lies in so many pieces that no more may be cut off or added."""
+        return len(self.held.spans) >= _MAX_SPANS
+
     def let_go(self, places: Places) -> None:
         """Somebody else may have decided on ``places``."""
         lost = self.held & places
@@ -90,7 +100,7 @@ class Grants:
         """
         ctx, source = self.ctx, message.source
         asker = ctx.asker(message, sender)
-        if source is None:
+        if source is None or source.id == ctx.me.id:
             ctx.refuse(asker, Reason.INVALID)
             return
         self._forget_old()
@@ -107,7 +117,9 @@ class Grants:
         free = ((held | never_learnt) - owned).arcs()
         if free:
             start, end = free[-1]
-            if self.writes.is_settled(start, end):
+            if self.is_full:
+                ctx.refuse(asker, Reason.BUSY)
+            elif self.writes.is_settled(start, end):
                 self.give(arc(start, end, self.held.size), source, message.incarnation)
                 ctx.answer(asker, Granted, start, end)
             else:
@@ -115,9 +127,10 @@ class Grants:
         elif asked & (owned | fetching):
             ctx.refuse(asker, Reason.NOT_READY)
         elif others:
-            for peer in others.values():
+            named = tuple(others.values())[:_ASKED_AT_ONCE]
+            for peer in named:
                 self._ask_whether_it_arrived(peer, message.start, message.end)
-            ctx.answer(asker, Elsewhere, tuple(others.values()), True)
+            ctx.answer(asker, Elsewhere, named, True)
         else:
             ahead = [peer for peer in ctx.routing.successors if not ctx.routing.is_suspect(peer)]
             ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
@@ -131,7 +144,15 @@ class Grants:
             self.given.remove(each)
             places |= each.places
         self.given.append(Given(places, to, life, self.ctx.now, here))
+        self._bound()
+        for call in list(self._claims_of(to)):  # What it is about to say is about what it had before.
+            self.ctx.drop_call(call)
+
+    def _bound(self) -> None:
+        """Forget the oldest grants above the limits."""
         del self.given[:-_MAX_GIVEN]
+        while sum(len(each.places.spans) for each in self.given) > _MAX_SPANS:
+            del self.given[0]
 
     def known_holders(self, start: int, end: int) -> list[Peer]:
         """Return who was granted parts of (start, end], as far as known here, and lives."""
@@ -155,25 +176,30 @@ class Grants:
     # Did it arrive?
 
     def _ask_whether_it_arrived(self, peer: Peer, start: int, end: int) -> None:
-        purpose = ForClaim(start, end)
-        if not any(call.peer == peer and call.purpose == purpose for call in self.ctx.calls.values()):
-            self.ctx.ask(peer, purpose, GetClaim, start, end)
+        if not any(self._claims_of(peer)):
+            self.ctx.ask(peer, ForClaim(start, end), GetClaim, start, end)
+
+    def _claims_of(self, peer: Peer) -> Iterator[Call]:
+        return (call for call in self.ctx.calls.values() if call.peer == peer and type(call.purpose) is ForClaim)
 
     def on_get_claim(self, message: GetClaim, sender: Address, fetching: Places) -> None:
         """Tell which part of an arc was ever granted to this node, or still may be by what it has asked."""
         self._forget_old()
         asked, known = arc(message.start, message.end, self.held.size), self.held | fetching
         lost = Places(self.held.size)
+        further: list[Peer] = []
         for each in self.given:
-            if each.lost:
+            if each.lost or each.to == message.source:  # The latter: this node had it from there once.
                 lost |= each.places & asked
-            elif each.places & asked:  # By asking on, a death is found too.
+            elif each.places & asked:
                 known |= each.places
-                self._ask_whether_it_arrived(each.to, message.start, message.end)
-        claimed = (known & asked).arcs()
-        if len(claimed) > MAX_ARCS // 2:
-            claimed = ((message.start, message.end),)
-        self.ctx.answer(self.ctx.asker(message, sender), Claim, claimed, (lost - known).arcs()[: MAX_ARCS // 2])
+                further.append(each.to)
+        for peer in further[:_ASKED_AT_ONCE]:  # By asking on, a death is found too.
+            self._ask_whether_it_arrived(peer, message.start, message.end)
+        claimed, gone = (known & asked).arcs(), (lost - known).arcs()
+        if len(claimed) + len(gone) > MAX_ARCS:
+            claimed, gone = ((message.start, message.end),), ()
+        self.ctx.answer(self.ctx.asker(message, sender), Claim, claimed, gone)
 
     def on_claim(self, purpose: ForClaim, peer: Peer | None, answer: Answer | None) -> None:
         """What was granted here and never arrived is held here again."""
@@ -186,6 +212,9 @@ class Grants:
         for start, end in answer.lost:
             lost |= arc(start, end, size)
         for each in [each for each in self.given if each.to == peer and not each.lost]:
+            if each.life not in (0, answer.incarnation):
+                self.lose(peer, each.places)
+                continue
             if each.here:
                 self.held |= each.places & back
             self._no_longer_given(each.places & back)
@@ -201,6 +230,7 @@ class Grants:
             rest, gone = each.places - places, each.places & places
             self.given.remove(each)
             self.given.extend(_changed(each, places=part, lost=part == gone) for part in (rest, gone) if part)
+        self._bound()
 
     def _no_longer_given(self, places: Places) -> None:
         left = ((each, each.places - places) for each in self.given)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chord_proto.context import Context
 from chord_proto.effects import Finished, MemberOf, OpId, Stopped
+from chord_proto.grants import MAX_ARCS
 from chord_proto.identifiers import between
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.messages import Answer, Done, GetNeighbours, Grant, Leaving, Neighbours, Reason
@@ -122,13 +123,16 @@ class Membership:
             return
         ring.step = None
         if not isinstance(answer, Neighbours):
-            if has_failed(answer) and answer is not None:
-                ctx.suspect(step.peer)
-            self._try_again()
+            if has_failed(answer):
+                if answer is not None:
+                    ctx.suspect(step.peer)
+                self._try_again()
+            else:
+                self._try_here_again()
             return
         head = answer.successors[0] if answer.successors else step.peer
         if not between(step.peer.id, me.id, head.id) or head.id == me.id:
-            self._try_again()  # Somebody joined there first.
+            self._try_here_again()  # Somebody joined there first.
             return
         given = (*answer.successors, step.peer) if answer.came_round else answer.successors
         successors, met_self = cut_list(me, given, ctx.config)
@@ -154,6 +158,12 @@ class Membership:
             self._try_again()
         else:
             self.abandon_join(self.join_op, Failure.ADDRESS_IN_USE)
+
+    def _try_here_again(self) -> None:
+        """The contact did its part, and the ring has to settle first: ask the same one, soon."""
+        self.turn -= 1
+        self.pause = _FIRST_PAUSE
+        self._try_again()
 
     def _try_again(self) -> None:
         ctx = self.ctx
@@ -193,7 +203,7 @@ class Membership:
             told.add(peer.id)
             is_heir = granted_to is not None and peer.id == granted_to.id
             fields = (routing.predecessor, routing.predecessors, routing.successors)
-            inherited = (arcs, given) if is_heir else ((), (*given, *to_heir))
+            inherited = (arcs, given) if is_heir else ((), (*to_heir, *given)[:MAX_ARCS])
             sent = ctx.ask(peer, Farewell(peer), Leaving, *fields, *inherited)
             if sent and (is_heir or peer in close):
                 self.waiting_for[peer.id] = is_heir

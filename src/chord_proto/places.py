@@ -43,10 +43,18 @@ class Places:
 
     def __and__(self, other: Places) -> Places:
         """Return what is in both."""
-        return Places(
-            self.size,
-            tuple((max(a, c), min(b, d)) for a, b in self.spans for c, d in other.spans if max(a, c) < min(b, d)),
-        )
+        common: list[tuple[int, int]] = []
+        mine, theirs = self.spans, other.spans
+        i = j = 0
+        while i < len(mine) and j < len(theirs):
+            low, high = max(mine[i][0], theirs[j][0]), min(mine[i][1], theirs[j][1])
+            if low < high:
+                common.append((low, high))
+            if mine[i][1] < theirs[j][1]:
+                i += 1
+            else:
+                j += 1
+        return Places(self.size, tuple(common))
 
     def __sub__(self, other: Places) -> Places:
         """Return what is in this set and not in the other."""

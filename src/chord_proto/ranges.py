@@ -8,11 +8,13 @@ does, since the holder died, the new owner pulls what all living replicas have a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
-from chord_proto.grants import Grants
+from chord_proto.grants import ForClaim, Grants
 from chord_proto.messages import Answer, Elsewhere, Granted, Leaving, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
@@ -25,6 +27,8 @@ _PATIENCE = 20.0
 """Seconds after which who was to grant an arc is no longer waited for: several times what finding a death takes."""
 _KEPT_FOR_OTHERS = 10.0
 """Seconds for which an arc is kept for a new owner that does not ask for it."""
+_MAX_PENDING = 64
+_MAX_INHERITED = 16
 _MAX_WALK = 64
 """How far along the ring the holder is looked for: so many nodes may join in one gap at once."""
 
@@ -61,6 +65,8 @@ class PendingArc:
     """Who comes next on the walk, as the last one asked has told."""
     taken: bool = False
     """Somebody living was granted a part of it, as was told on this walk."""
+    gone: dict[int, None] = attrs.field(factory=dict)
+    """Who fell silent when asked: that others still remember a grant to it says nothing."""
     heard: dict[int, None] = attrs.field(factory=dict)
     """Whose copies have been pulled."""
 
@@ -78,7 +84,7 @@ class PendingArc:
 class Ranges:
     """What one node holds, and what it is about to hold."""
 
-    __slots__ = ("_bequest", "_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
+    __slots__ = ("_bequest", "_inherited", "_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
 
     def __init__(self, ctx: Context, writes: Writes, syncs: Syncs) -> None:
         self.ctx = ctx
@@ -88,6 +94,8 @@ class Ranges:
         self.pending: dict[int, PendingArc] = {}
         self._bequest: Places | None = None
         """What this leaver has granted to its heir, all that it held: it wants nothing any more."""
+        self._inherited: tuple[tuple[int, int, int], ...] = ()
+        """Farewells that were taken note of: source, incarnation and request."""
         self.completed = 0
         """Counts arcs that became ready, so that waiting operations are tried again."""
         self._next = 0
@@ -195,10 +203,23 @@ class Ranges:
                     self.grants.let_go(places)
 
     def inherit(self, message: Leaving) -> None:
-        """A leaver has given every record of some arcs, to be served once the pointer has moved, and what it remembers."""
+        """A leaver has given every record of some arcs, to be served once the pointer has moved, and what it remembers.
+
+        A farewell that arrives again is about what may have been granted on meanwhile.
+        """
+        assert message.source is not None
+        farewell = message.source.id, message.incarnation, message.request
+        if farewell in self._inherited or self.grants.is_full:
+            return
+        self._inherited = (*self._inherited[1 - _MAX_INHERITED :], farewell)
         for start, end in message.granted:
             self._hold(arc(start, end, self.held.size))
         self.grants.remember(message.given)
+
+    def on_claim(self, purpose: ForClaim, peer: Peer | None, answer: Answer | None) -> None:
+        """Whether a grant arrived: of no concern any more to a leaver that has bequeathed everything."""
+        if self._bequest is None:
+            self.grants.on_claim(purpose, peer, answer)
 
     def close(self, heir: Peer) -> None:
         """This node leaves, and grants all that it holds to ``heir``."""
@@ -269,9 +290,14 @@ class Ranges:
                 return
         self._complete(pending)
 
+    def _living(self, pending: PendingArc, peers: Iterable[Peer]) -> list[Peer]:
+        """Return those who may still answer for the arc."""
+        suspects = self.ctx.routing.suspects
+        return [peer for peer in peers if peer.id not in pending.gone and peer.id not in suspects]
+
     def _ask_next(self, pending: PendingArc, living: list[Peer]) -> bool:
         """Ask the next one along the ring for the grant; False when all were asked."""
-        told = self.grants.known_holders(pending.start, pending.end)
+        told = self._living(pending, self.grants.known_holders(pending.start, pending.end))
         pending.taken = pending.taken or bool(told)
         for peer in (*told, *pending.further, *living):
             if peer.id not in pending.asked and peer.id != self.ctx.me.id and len(pending.asked) < _MAX_WALK:
@@ -306,12 +332,16 @@ class Ranges:
             self._on_granted(pending, peer, answer)
         elif isinstance(answer, Elsewhere):
             if answer.through:
-                pending.taken = True
-                pending.further = (*answer.peers, *pending.further)[:_MAX_WALK]
+                living = self._living(pending, answer.peers)
+                pending.taken = pending.taken or bool(living)
+                pending.further = (*living, *pending.further)[:_MAX_WALK]
             else:
                 self.grants.lose(peer, self._places(pending))
                 if pending.first:
                     pending.further = (*pending.further, *answer.peers[:1])[:_MAX_WALK]
+            self._drive(pending)
+        elif answer is None:
+            pending.gone[peer.id] = None
             self._drive(pending)
         else:
             self._begin_again(pending)
@@ -319,7 +349,7 @@ class Ranges:
     def _on_granted(self, pending: PendingArc, granter: Peer, answer: Granted) -> None:
         """Fetch the part that was granted, whoever owns it by now, and ask on for the rest."""
         given = self._places(pending) & arc(answer.start, answer.end, self.held.size)
-        if not given:
+        if not given or len(self.pending) >= _MAX_PENDING:
             self._pause(pending)
             return
         self._forget(pending)

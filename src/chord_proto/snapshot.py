@@ -26,7 +26,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Writes": {"_last", "unshared", "clock"},
     "Syncs": {"_next"},
     "Session": {"number"},
-    "Ranges": {"_next", "completed"},
+    "Ranges": {"_inherited", "_next", "completed"},
     "Given": {"at"},
     "PendingArc": {"number", "since"},
     "Coordinator": {"_next", "decided"},

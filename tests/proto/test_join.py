@@ -109,6 +109,20 @@ def test_a_member_that_cannot_say_now_is_asked_again(answer: tuple[type, *tuple[
     rig.asked(FindSuccessor)
 
 
+def test_a_ring_that_has_to_settle_is_asked_through_the_same_contact() -> None:
+    """Busy says nothing against the contact: no other one, which may be dead, is tried in between."""
+    rig = Rig()
+    node = rig.add(10)
+    rig.take(node, node.join(OpId(1), [peer(5).address, "dead:1"], now=rig.now))
+    for _ in range(5):
+        asked = rig.asked(FindSuccessor)
+        assert [peer(5).address] == [each.to for each in rig.under_way if each.message is asked]
+        rig.reply(asked, Found, peer(5), (peer(60),), False, source=peer(5))
+        rig.reply(rig.asked(GetNeighbours), Busy)
+        rig.under_way.clear()
+        rig.tick(node, 0.2)
+
+
 def test_a_member_that_is_none_any_more_has_failed() -> None:
     """The word that it is no member counts as failure at once."""
     rig, _, asked = asking_for_the_list()

@@ -127,6 +127,23 @@ def test_who_was_granted_a_part_is_asked_next() -> None:
     assert 60 == rig.asked(TakeOver).target
 
 
+def test_who_falls_silent_on_the_walk_is_passed_by() -> None:
+    """Others still remember a grant to it; it is dead, so the walk goes on to the end, and replicas are heard."""
+    rig, node = joined()
+    rig.reply(rig.asked(TakeOver, peer(60)), Elsewhere, (peer(150),), True)
+    node.ctx.suspect(peer(150))
+    rig.tick(node, 0.01)
+    rig.reply(rig.asked(TakeOver, peer(100)), Elsewhere, (peer(150),), True)
+    rig.tick(node, 0.13)
+    for place in (60, 100):
+        answer = rig.asked(TakeOver, peer(place))
+        rig.under_way = [each for each in rig.under_way if each.message is not answer]
+        rig.reply(answer, Elsewhere, (peer(150),), True)
+    for place in (60, 100):
+        rig.reply(rig.asked(GetDigest, peer(place)), Digest, 0, bytes(16))
+    assert node.ready
+
+
 def test_a_leaver_tells_who_has_its_range() -> None:
     """Its heir is another node: that one is asked first, and readers wait until it has answered."""
     rig = Rig()
@@ -266,6 +283,38 @@ def test_a_grant_that_arrived_stays() -> None:
     for _ in range(2):
         assert [240] == sent_on(rig, node, 200, 220)
         claim(rig, node, (200, 240))
+
+
+def test_a_later_life_cannot_answer_for_an_earlier_one() -> None:
+    """Who was granted the arc has begun anew and knows nothing of it: its earlier life may have decided."""
+    rig, node = old_owner()
+    assert (200, 240) == granted(rig, node)
+    assert [240] == sent_on(rig, node, 200, 220)
+    asked = rig.asked(GetClaim, peer(240))
+    rig.under_way.clear()
+    rig.reply(asked, Claim, (), (), life=2)
+    assert [] == sent_on(rig, node, 200, 220)
+
+
+def test_nobody_is_granted_anything_in_ones_own_name() -> None:
+    """A forged request of this very node is refused, and what is held stays."""
+    rig, node = old_owner()
+    rig.receive(node, request(TakeOver, node.me, node, 200, 240, True, number=7))
+    assert (200, 240) == granted(rig, node)
+
+
+def test_grants_are_bounded() -> None:
+    """However it is asked, what is held and remembered stays in a bounded number of pieces."""
+    rig, node = old_owner()
+    for number in range(700):
+        place = 200 + number % 40
+        asked = request(TakeOver, peer(60 if number % 2 else 100), node, place, place + 1, True, number=1000 + number)
+        rig.receive(node, asked)
+        heard = request(Leaving, peer(200), node, None, (), (), ((place, place + 1),), (), number=5000 + number)
+        rig.receive(node, heard)
+    grants = node.ranges.grants
+    assert len(grants.held.spans) <= 512
+    assert sum(len(each.places.spans) for each in grants.given) <= 512
 
 
 def test_a_grant_that_was_lost_again_is_no_longer_told_of() -> None:
