@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import anyio
 import pytest
 
@@ -22,12 +24,17 @@ async def test_many_large_reads_at_once(
 ) -> None:
     """The owner takes no more questions until its answers are read, on each connection of the way."""
     monkeypatch.setattr(_links, "HELD_ABOVE", 100_000)
-    async with ring(backend, 2) as nodes, backend.connect(nodes[0].address) as client:
-        keys = [key for key in (f"k{number}" for number in range(100)) if nodes[1].owns(key)]
+    async with AsyncExitStack() as stack:
+        nodes = await stack.enter_async_context(ring(backend, 2))
+        owned = {node: [key for key in map(str, range(100)) if node.owns(key)] for node in nodes}
+        # Ports are picked anew each time, and with them who owns how much.
+        node, owner = sorted(nodes, key=lambda node: len(owned[node]))
+        keys = owned[owner]
         for key in keys:
-            await nodes[0].put(key, bytes(300_000))
+            await node.put(key, bytes(300_000))
         read: list[int] = []
-        asker: Operations[Ticket] = client if through_client else nodes[0]
+        client = await stack.enter_async_context(backend.connect(node.address))
+        asker: Operations[Ticket] = client if through_client else node
 
         async def get(key: str) -> None:
             entry = await asker.get(key, timeout=60.0)
