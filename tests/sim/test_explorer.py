@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 from itertools import product
 
 import pytest
 
-from chord_adapters.testing import Explored, Scenario, explore
-from chord_adapters.testing._explorer import terminal_groups
+from chord_adapters.testing import Explored, Scenario, Trace, TraceError, explore, retrace
+from chord_adapters.testing._groups import terminal_groups
 from chord_proto.messages import Answer
 from chord_proto.peer import Peer
 from chord_proto.ring import Ring
@@ -16,7 +17,7 @@ from chord_proto.ring_state import AskSuccessor
 from chord_proto.routing import Routing
 
 
-def result(**scenario: int) -> tuple[bool, str | None]:
+def result(**scenario: object) -> tuple[bool, str | None]:
     """Return whether everything was seen, and what was wrong."""
     explored = explore(Scenario(**scenario))  # type: ignore[arg-type]
     return explored.finished, explored.problem
@@ -34,16 +35,99 @@ def test_a_joiner_at_a_ring_of_two() -> None:
     assert (True, None) == result(members=2, joiners=1, successors=1)
 
 
-SMALL = [(3, 1, 0, 2), (1, 1, 0, 2), (3, 1, 0, 1), (4, 0, 1, 2), (1, 2, 0, 1)]
-LARGE = [(3, 2, 0, 2), (4, 1, 1, 2), (5, 0, 2, 2)] if os.environ.get("CHORD_NIGHTLY") else []
+EXCHANGES = [
+    (3, 1, 0, 2),
+    (1, 1, 0, 2),
+    (3, 1, 0, 1),
+    (4, 0, 1, 2),
+    (1, 2, 0, 1),
+    (1, 2, 0, 2),
+    (3, 2, 0, 2),
+    (4, 0, 1, 1),
+]
+LARGER = [(4, 1, 1, 2), (5, 0, 2, 2), (5, 1, 1, 3), (6, 0, 2, 3)] if os.environ.get("CHORD_NIGHTLY") else []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("members, joiners, failures, successors", SMALL + LARGE)
+@pytest.mark.parametrize("members, joiners, failures, successors", EXCHANGES + LARGER)
 def test_joins_and_failures(members: int, joiners: int, failures: int, successors: int) -> None:
-    """A join to three members, a failure among four, joins to a single node: all orders, all healed."""
+    """Joins to a ring and to a single node, failures among members: all orders of exchanges, all healed."""
     assert (True, None) == result(members=members, joiners=joiners, failures=failures, successors=successors)
+
+
+MESSAGES = [(3, 0, 0, 2), (2, 1, 0, 1)]
+MORE_MESSAGES = [(3, 1, 0, 2), (4, 0, 1, 2)] if os.environ.get("CHORD_NIGHTLY") else []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("members, joiners, failures, successors", MESSAGES + MORE_MESSAGES)
+def test_joins_and_failures_message_by_message(members: int, joiners: int, failures: int, successors: int) -> None:
+    """The same with every message a step of its own."""
+    explored = result(members=members, joiners=joiners, failures=failures, successors=successors, exchanges=False)
+    assert (True, None) == explored
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_states_that_count_as_one_go_on_alike(*, exchanges: bool) -> None:
+    """What may happen next, word for word, is the same for a state however it was reached.
+
+    A walk is gone in a search's memory, where nodes are shared between states, and again in a fresh one.
+    """
+    scenario = Scenario(members=3, joiners=1, exchanges=exchanges)
+    searched = scenario.begin()
+    explore(searched, limit=3000)
+    for seed in range(10):
+        chance, fresh = random.Random(seed), scenario.begin()
+        shared, own = searched.state, fresh.state
+        for _ in range(60):
+            steps = {searched.rules.words(step): after for step, after, _ in searched.rules.steps(shared)}
+            again = {fresh.rules.words(step): after for step, after, _ in fresh.rules.steps(own)}
+            assert sorted(steps) == sorted(again)
+            words = chance.choice(sorted(steps))
+            shared, own = steps[words], again[words]
+
+
+def test_a_path_is_gone_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace of a counterexample is text; read again and followed, it ends in the same problem."""
+    monkeypatch.setattr("chord_proto.membership.cut_list", lambda me, given, config: ((), False))
+    scenario = Scenario(members=3, joiners=1)
+    explored = explore(scenario)
+    told = Trace(
+        kind="explore",
+        settings=scenario.settings(),
+        steps=tuple(" ".join(action) for action in explored.path),
+        verdict=explored.problem,
+    )
+    read = Trace.parse(str(told))
+    begin = Scenario.of(read.settings).begin()
+    gone = list(retrace(begin, [tuple(step.split()) for step in read.steps], begin.scope))
+    assert (read.verdict, len(explored.path)) == (gone[-1].problem, len(gone))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# chord trace 2\nexplore members=3", "# chord trace 1", "# chord trace 1\nexplore members", "hello\n"],
+)
+def test_a_text_that_is_no_trace_is_refused(text: str) -> None:
+    """With a word about what is wrong."""
+    with pytest.raises(TraceError):
+        Trace.parse(text)
+
+
+@pytest.mark.parametrize("settings", [{"members": "x"}, {"members": "0"}, {"grain": "dust"}, {"wheels": "4"}])
+def test_settings_that_are_no_scenario_are_refused(settings: dict[str, str]) -> None:
+    """A trace from elsewhere may say anything."""
+    with pytest.raises(TraceError):
+        Scenario.of({"members": "3", **settings})
+
+
+def test_a_step_that_cannot_happen_is_refused() -> None:
+    """It says which one, and what could."""
+    begin = Scenario(members=3).begin()
+    with pytest.raises(TraceError, match=r"step 2, 'join n9', cannot happen here: .*stabilize n0"):
+        list(retrace(begin, [("stabilize", "n0"), ("join", "n9")], begin.scope))
 
 
 def test_a_limit_is_kept() -> None:
@@ -85,7 +169,7 @@ def test_a_notification_that_is_never_sent_is_found(monkeypatch: pytest.MonkeyPa
     """Nobody learns of the newcomer: the search ends in states that never become ideal."""
     begin = Scenario(members=2, joiners=1, successors=1).begin()
     monkeypatch.setattr("chord_proto.context.Context.notify", lambda self, peer: None)
-    found(explore(begin), "it stays like this")
+    found(explore(begin), "it comes back to this for ever")
 
 
 def test_a_dead_successor_that_is_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +183,17 @@ def test_a_dead_successor_that_is_kept_is_found(monkeypatch: pytest.MonkeyPatch)
             whole(self, step, peer, answer)
 
     monkeypatch.setattr(Ring, "on_successor", deaf)
+    monkeypatch.setattr(Ring, "on_departed", lambda self, peer: None)
     monkeypatch.setattr(Routing, "is_suspect", lambda self, peer: False)
-    assert explore(Scenario(members=3, failures=1)).problem is not None
+    found(explore(Scenario(members=4, failures=1)), "it comes back to this for ever")
+
+
+def test_what_never_happened_is_told() -> None:
+    """Three members and lists of two: nobody may fail, and a search that shows nothing says so."""
+    assert (("fail",), ()) == (
+        explore(Scenario(members=3, failures=1)).never,
+        explore(Scenario(members=4, failures=1), limit=100).never,
+    )
 
 
 # The groups of states that are never left

@@ -3,67 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Collection
 from time import perf_counter
 
 import attrs
 
-from chord_adapters.memory import Network
-from chord_adapters.testing._small_ring import Action, SmallRing
-from chord_proto.config import Config
-from chord_proto.invariants import MEMBERS, Scope, check, is_ideal, why_not_ideal
-from chord_proto.node import Node
-from chord_proto.peer import Peer
-
-Fingerprint = bytes
-
-
-@attrs.frozen(kw_only=True)
-class Scenario:
-    """What may happen to which ring.
-
-    ``members`` nodes form an ideal ring at first.  ``joiners`` nodes come to it, each by any member of that ring.
-    ``failures`` of its members fail, but none that would leave a member without a living successor.
-    ``replicas`` counts for the lists only: they run on until they name so many addresses.
-    """
-
-    members: int
-    joiners: int = 0
-    failures: int = 0
-    successors: int = 2
-    replicas: int = 1
-    exchanges: bool = True
-    """A request and its answer are one step; False: each message is one."""
-
-    @property
-    def config(self) -> Config:
-        """The nodes' parameters."""
-        r = self.successors
-        return Config(successors=r, predecessors=r, replicas=self.replicas)
-
-    def begin(self) -> SmallRing:
-        """Return the first state.  Places are spread so that joiners fall between members in turn."""
-        count, config = self.members + self.joiners, self.config
-        names = sorted((f"n{number}" for number in range(count)), key=lambda name: Peer.at(name).id)
-        joining = {names[(2 * number + 1) % count] for number in range(self.joiners)}
-        members = [name for name in names if name not in joining]
-        net = Network(0, config=config)
-        net.spawn(members[0])
-        for name in members[1:]:
-            net.spawn(name, join=[members[0]])
-        net.run_until(lambda: all(node.ready for node in net.nodes), within=60.0)
-        net.run_until(lambda: is_ideal([node.view() for node in net.nodes], config), within=60.0)
-        net.run_until(lambda: not any(node.view().requests for node in net.nodes), within=60.0)
-        nodes = {node.me.address: node.copy() for node in net.nodes}
-        for number, name in enumerate(sorted(joining)):
-            nodes[name] = Node(Peer.at(name), seed=number, config=config)
-        return SmallRing(
-            nodes={name: nodes[name] for name in names},
-            to_join=tuple((name, members[0]) for name in sorted(joining)),
-            may_fail=self.failures,
-            exchanges=self.exchanges,
-        )
+from chord_adapters.testing._groups import terminal_groups
+from chord_adapters.testing._scenario import Beginning, Scenario
+from chord_adapters.testing._small_ring import Action, State, Step
+from chord_proto.invariants import Scope
 
 
 @attrs.frozen(kw_only=True)
@@ -77,23 +25,29 @@ class Explored:
     finished: bool
     problem: str | None = None
     path: tuple[Action, ...] = ()
+    never: tuple[str, ...] = ()
+    """What the scenario allows and the search has never seen: ``"join"``, ``"fail"``.  Then a pass says less."""
+
+    @property
+    def states_per_s(self) -> float:
+        """New states a second."""
+        return self.states / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
         """Return one line, or the counterexample with a line for each step."""
-        rate = self.states / self.seconds if self.seconds else 0.0
         extent = "finished" if self.finished else "not finished"
-        lines = [
-            f"{self.states:,} states, {self.transitions:,} transitions, depth {self.depth}, {extent}, {rate:,.0f} states/s"
-        ]
+        counts = f"{self.states:,} states, {self.transitions:,} transitions, depth {self.depth}"
+        lines = [f"{counts}, {extent}, {self.states_per_s:,.0f} states/s"]
+        lines += [f"never happened: {what}" for what in self.never]
         if self.problem is not None:
             lines += [self.problem, *(f"{number:3}  {' '.join(action)}" for number, action in enumerate(self.path, 1))]
         return "\n".join(lines)
 
 
 def explore(
-    begin: Scenario | SmallRing,
+    begin: Scenario | Beginning,
     *,
-    limit: int = 1_000_000,
+    limit: int = 2_000_000,
     scope: Collection[Scope] | None = None,
     progress: Callable[[int, int], None] = lambda states, depth: None,
 ) -> Explored:
@@ -104,58 +58,64 @@ def explore(
     be ideal rings: whatever happened, the ring heals.  ``progress`` is told the number of states and the depth now
     and then.
     """
-    first = begin.begin() if isinstance(begin, Scenario) else begin
+    beginning = begin.begin() if isinstance(begin, Scenario) else begin
     if scope is None:
-        r = first.config.successors
-        scope = {"Z", "A"} if sum(node.phase in MEMBERS for node in first.nodes.values()) > r else {"A"}
-    return _Search(first, limit, frozenset(scope), progress).run()
+        scope = beginning.scope
+    return _Search(beginning, limit, frozenset(scope), progress).run()
 
 
 class _Search:
     def __init__(
-        self, first: SmallRing, limit: int, scope: frozenset[Scope], progress: Callable[[int, int], None]
+        self, first: Beginning, limit: int, scope: frozenset[Scope], progress: Callable[[int, int], None]
     ) -> None:
+        self.rules = first.rules
         self.scope = scope
         self.limit = limit
         self.progress = progress
         self.began = perf_counter()
-        self.config = first.config
-        self.number = {_fingerprint(first): 0}
-        self.origin: list[tuple[int, Action]] = [(0, ())]
+        self.number: dict[State, int] = {first.state: 0}
+        self.states = [first.state]
+        self.origin: list[tuple[int, Step]] = [(0, ("", 0, None))]
         self.edges: list[tuple[int, ...]] = []
-        self.flaws: list[str | None] = [why_not_ideal(first.snapshot().views, self.config)]
-        self.frontier = deque([(first, 0)])
+        self.frontier = deque([0])
+        self.level = [0]
         self.transitions = 0
         self.depth = 0
+        self.awaited = {kind for kind, may in (("join", first.state.to_join), ("fail", first.state.may_fail)) if may}
 
     def run(self) -> Explored:
+        rules, number, states = self.rules, self.number, self.states
         while self.frontier:
-            state, self.depth = self.frontier.popleft()
-            here = len(self.edges)
+            here = self.frontier.popleft()
+            self.depth = self.level[here]
             reached = []
-            for action, after in state.actions():
+            for step, after, wrong in rules.steps(states[here]):
                 self.transitions += 1
-                print_ = _fingerprint(after)
-                there = self.number.get(print_)
+                there = number.get(after)
                 if there is None:
-                    there = self.number[print_] = len(self.origin)
-                    self.origin.append((here, action))
-                    snapshot = after.snapshot()
-                    found = check(snapshot, self.scope)
-                    if found:
-                        return self._report(problem="; ".join(map(str, found)), at=there)
-                    self.flaws.append(why_not_ideal(snapshot.views, self.config))
-                    if len(self.origin) >= self.limit:
+                    there = number[after] = len(states)
+                    states.append(after)
+                    self.origin.append((here, step))
+                    self.level.append(self.depth + 1)
+                    if self.awaited:
+                        self.awaited.discard(step[0])
+                    problem = wrong or rules.problem(after, self.scope)
+                    if problem is not None:
+                        return self._report(problem=problem, at=there)
+                    if len(states) >= self.limit:
                         return self._report(finished=False)
-                    self.frontier.append((after, self.depth + 1))
+                    self.frontier.append(there)
+                elif wrong is not None:
+                    self.origin.append((here, step))
+                    return self._report(problem=wrong, at=len(self.origin) - 1)
                 if there != here:
                     reached.append(there)
             self.edges.append(tuple(dict.fromkeys(reached)))
             if here % 1000 == 0:
-                self.progress(len(self.origin), self.depth)
+                self.progress(len(states), self.depth)
         for group in terminal_groups(self.edges):
             for each in group:
-                flaw = self.flaws[each]
+                flaw = rules.why_not_ideal(states[each])
                 if flaw is not None:
                     end = "it stays like this" if len(group) == 1 else "it comes back to this for ever"
                     return self._report(problem=f"{end}: {flaw}", at=each)
@@ -164,57 +124,15 @@ class _Search:
     def _report(self, *, finished: bool = True, problem: str | None = None, at: int = 0) -> Explored:
         path: list[Action] = []
         while at:
-            at, action = self.origin[at]
-            path.append(action)
+            at, step = self.origin[at]
+            path.append(self.rules.words(step))
         return Explored(
-            states=len(self.origin),
+            states=len(self.states),
             transitions=self.transitions,
             depth=self.depth,
             seconds=perf_counter() - self.began,
-            finished=finished and (problem is None or not self.frontier),
+            finished=finished and not self.frontier,
             problem=problem,
             path=tuple(reversed(path)),
+            never=tuple(sorted(self.awaited)),
         )
-
-
-def _fingerprint(state: SmallRing) -> Fingerprint:
-    return blake2b(repr(state.key()).encode(), digest_size=16).digest()
-
-
-def terminal_groups(edges: list[tuple[int, ...]]) -> Iterator[list[int]]:
-    """Yield the strongly connected groups of states out of which nothing leads (Tarjan 1972, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    group_of: dict[int, int] = {}
-    stack: list[int] = []
-    groups = 0
-    for root in range(len(edges)):
-        if root in index:
-            continue
-        work = [(root, 0)]
-        while work:
-            here, position = work.pop()
-            if position == 0:
-                index[here] = low[here] = len(index)
-                stack.append(here)
-            following = edges[here]
-            while position < len(following):
-                there = following[position]
-                position += 1
-                if there not in index:
-                    work += [(here, position), (there, 0)]
-                    break
-                if there not in group_of:
-                    low[here] = min(low[here], low[there] if there in low else index[there])
-            else:
-                if low[here] == index[here]:
-                    group: list[int] = []
-                    while not group or group[-1] != here:
-                        group.append(stack.pop())
-                        group_of[group[-1]] = groups
-                    groups += 1
-                    if all(group_of[there] == group_of[here] for each in group for there in edges[each]):
-                        yield group
-                elif work:
-                    parent = work[-1][0]
-                    low[parent] = min(low[parent], low[here])

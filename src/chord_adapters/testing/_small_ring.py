@@ -2,229 +2,199 @@
 
 Time stands still.  A timer may fire whenever its node could let it, a message may arrive whenever it is under
 way, and who asks a dead node learns that whenever it may be told: so every order in which these can happen is a
-path.  Only what the ring's rules are about is carried; questions about records and ranges never arrive.
+path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
 
-import attrs
-
-from chord_proto._dispatch import TIMERS
+from chord_adapters.testing._moments import Input, Moments
 from chord_proto.config import Config
-from chord_proto.effects import Effect, OpId, Send
-from chord_proto.invariants import MEMBERS, Snapshot, UnderWay
-from chord_proto.messages import Answer, FindSuccessor, GetNeighbours, Message, Notify, Ping, Request
-from chord_proto.node import Node
+from chord_proto.invariants import MEMBERS, Scope, Snapshot, UnderWay, check, why_not_ideal
+from chord_proto.messages import Neighbours
 from chord_proto.peer import Address
 from chord_proto.phase import Phase
-from chord_proto.routing import Known
-
-CARRIED = (FindSuccessor, GetNeighbours, Notify, Ping)
-"""What may be asked or told; answers to these are carried, too."""
-_JOINING = OpId(1)
 
 Action: TypeAlias = tuple[str, ...]
 """What happens, in words: ``("join", "d", "a")``, ``("fail", "b")``, ``("stabilize", "a")``, ``("deliver", …)``."""
-Key: TypeAlias = tuple[object, ...]
+Step: TypeAlias = tuple[str, int, object]
+"""The same in numbers: the kind, the node's position or the parcel's number, the timer or contact."""
+DEAD = -1
 
 
-@attrs.frozen
-class Parcel:
-    """A message under way, and the address that it goes to."""
+class State(NamedTuple):
+    """Where all nodes stand, what is under way, and what may still be done to them.
 
-    to: Address
-    sender: Address
-    message: Message
-
-    def words(self) -> tuple[str, ...]:
-        """Return what it is: kind, sender, receiver."""
-        return type(self.message).__name__, self.sender, self.to
-
-
-@attrs.frozen(eq=False)
-class SmallRing:
-    """One state.  Nodes are shared between states: each step copies those that it changes.
-
-    ``to_join`` are (joiner, contact) pairs still to come, ``may_fail`` how many members may still fail.
-    ``exchanges`` makes a request and its answer one step.
+    ``moments`` has each node's in the order of the circle, -1 for a dead one; ``to_join`` holds (position,
+    contact) of joiners still to come; ``may_fail`` counts members that may still fail.
     """
 
-    nodes: dict[Address, Node]
-    under_way: tuple[Parcel, ...] = ()
-    dead: frozenset[Address] = frozenset()
-    to_join: tuple[tuple[Address, Address], ...] = ()
+    moments: tuple[int, ...]
+    parcels: tuple[int, ...] = ()
+    to_join: tuple[tuple[int, Address], ...] = ()
     may_fail: int = 0
-    exchanges: bool = True
+
+
+class SmallRing:
+    """The rules of what may happen, over states.
+
+    ``exchanges`` makes a request and its answer one step; without it each message is one.
+    """
+
+    def __init__(self, moments: Moments, addresses: tuple[Address, ...], *, exchanges: bool) -> None:
+        self.moments = moments
+        self.addresses = addresses
+        self.exchanges = exchanges
+        self._position = {address: position for position, address in enumerate(addresses)}
+        self._ring_problems: dict[object, str | None] = {}
+        self._flaws: dict[object, str | None] = {}
 
     @property
     def config(self) -> Config:
         """The nodes' parameters."""
-        return next(iter(self.nodes.values())).config
+        return self.moments.config
 
-    def key(self) -> Key:
-        """Return what tells this state from others as far as the ring goes on: no ids of requests, no times."""
-        parcels = sorted((_words_of(parcel), *parcel.words()) for parcel in self.under_way)
-        living = tuple((address, _state_of(node)) for address, node in self.nodes.items() if address not in self.dead)
-        return living, tuple(parcels), self.to_join, self.may_fail
+    # Looking
 
-    def snapshot(self, before: SmallRing | None = None) -> Snapshot:
+    def snapshot(self, state: State) -> Snapshot:
         """Return what the invariants look at."""
-        living = {a: node for a, node in self.nodes.items() if a not in self.dead and node.phase is not Phase.NEW}
+        moments = self.moments
+        living = (moments.moments[number].view for number in state.moments if number != DEAD)
         return Snapshot(
-            views=tuple(node.view() for node in living.values()),
+            views=tuple(view for view in living if view.phase is not Phase.NEW),
             config=self.config,
-            under_way=tuple(UnderWay(parcel.message, 0.0) for parcel in self.under_way),
-            before={} if before is None else {n.me.id: n.view() for n in before.nodes.values()},
+            under_way=tuple(UnderWay(moments.parcels[number].message, 0.0) for number in state.parcels),
         )
+
+    def why_not_ideal(self, state: State) -> str | None:
+        """Say what keeps a state from being the ideal ring."""
+        shapes = self._shapes(state)
+        if shapes not in self._flaws:
+            self._flaws[shapes] = why_not_ideal(self.snapshot(state).views, self.config)
+        return self._flaws[shapes]
+
+    def problem(self, state: State, scope: frozenset[Scope]) -> str | None:
+        """Return which invariants of ``scope`` are broken: A is about single nodes, Z about all of them together."""
+        if "A" in scope:
+            for number in state.moments:
+                if number != DEAD and (problem := self.moments.moments[number].problem) is not None:
+                    return problem
+        return self._ring_problem(state) if "Z" in scope else None
+
+    def _shapes(self, state: State) -> tuple[int, ...]:
+        moments = self.moments.moments
+        return tuple(number if number == DEAD else moments[number].shape for number in state.moments)
+
+    def _ring_problem(self, state: State) -> str | None:
+        parcels = self.moments.parcels
+        lists = tuple(number for number in state.parcels if type(parcels[number].message) is Neighbours)
+        looked_at = self._shapes(state), lists
+        if looked_at not in self._ring_problems:
+            found = check(self.snapshot(state), {"Z"})
+            self._ring_problems[looked_at] = "; ".join(map(str, found)) or None
+        return self._ring_problems[looked_at]
 
     # What may happen
 
-    def actions(self) -> Iterator[tuple[Action, SmallRing]]:
-        """Yield everything that may happen next, and the state after it."""
-        for joiner, contact in self.to_join:
-            rest = tuple(pair for pair in self.to_join if pair[0] != joiner)
-            state = attrs.evolve(self, to_join=rest)
-            yield ("join", joiner, contact), state._run(joiner, partial(_join, contact))
-        for address, node in self.nodes.items():
-            if address in self.dead:
+    def steps(self, state: State) -> Iterator[tuple[Step, State, str | None]]:
+        """Yield everything that may happen next, the state after it, and what was wrong with the step itself."""
+        moments = self.moments.moments
+        for position, contact in state.to_join:
+            rest = tuple(pair for pair in state.to_join if pair[0] != position)
+            begun = State(state.moments, state.parcels, rest, state.may_fail)
+            yield ("join", position, contact), *self._run(begun, position, ("join", contact))
+        for position, number in enumerate(state.moments):
+            if number == DEAD:
                 continue
-            if self.may_fail and node.phase in MEMBERS and self._may_lose(address):
-                yield ("fail", address), self._fail(address)
-            for timer in self._timers(node):
-                after = self._run(address, partial(_fire, timer))
-                yield (timer, address), after._exchange(len(self.under_way)) if self.exchanges else after
-        seen: set[object] = set()
-        for position, parcel in enumerate(self.under_way):
-            same = _words_of(parcel), parcel.words()
-            if same not in seen:
-                seen.add(same)
-                yield ("deliver", *parcel.words()), self._deliver(position)
+            moment = moments[number]
+            if state.may_fail and moment.view.phase in MEMBERS:
+                failed = self._fail(state, position)
+                if self._is_allowed(state, failed):
+                    yield ("fail", position, None), failed, None
+            for timer in moment.timers:
+                yield ("fire", position, timer), *self._run(state, position, ("fire", timer))
+        for number in dict.fromkeys(state.parcels):
+            yield ("deliver", number, None), *self._deliver(state, number)
 
-    def _timers(self, node: Node) -> Iterable[str]:
-        """Return the timers whose firing may change the ring."""
-        view = node.view()
-        armed = dict(view.timers)
-        waiting = any(parcel.sender == node.me.address for parcel in self.under_way)
-        if view.phase is Phase.JOINING and "join" in armed and not waiting:
-            yield "join"
-        if view.phase in MEMBERS and not view.busy:
-            yield "stabilize"
-            if not any(type(p.message) is Ping and p.sender == node.me.address for p in self.under_way):
-                yield "predecessor"
+    def words(self, step: Step) -> Action:
+        """Return a step in words."""
+        kind, number, argument = step
+        if kind == "deliver":
+            return ("deliver", *self.moments.parcels[number].words)
+        address = self.addresses[number]
+        if kind == "fire":
+            return (str(argument), address)
+        return (kind, address) if argument is None else (kind, address, str(argument))
 
-    def _may_lose(self, address: Address) -> bool:
-        """Tell whether, without this node, every member has a living one in its list (Zave's assumption)."""
-        gone = {*self.dead, address}
-        members = [n for a, n in self.nodes.items() if a not in gone and n.phase in MEMBERS]
-        return all(any(peer.address not in gone for peer in n.successors) or len(members) == 1 for n in members)
+    def _is_allowed(self, before: State, failed: State) -> bool:
+        """Tell whether a failure keeps Zave's assumption: it strands nobody, and leaves r + 1 principals if there were."""
+        snapshot = self.snapshot(failed)
+        if any(snapshot.best(view) is None and view.successors for view in snapshot.live.values()):
+            return False
+        wanted = self.config.successors + 1
+        return len(snapshot.principals) >= wanted or len(self.snapshot(before).principals) < wanted
 
     # What happens then
 
-    def _exchange(self, first: int) -> SmallRing:
-        """Let what a timer asked be answered in the same step: the first request under way from position ``first``."""
-        for position, parcel in enumerate(self.under_way[first:], first):
-            if isinstance(parcel.message, Request):
-                return self._deliver(position)
-        return self
-
-    def _fail(self, address: Address) -> SmallRing:
+    def _fail(self, state: State, position: int) -> State:
         """Return the state in which a node is dead: its messages still arrive, but answers to it are lost."""
-        kept = tuple(p for p in self.under_way if p.to != address or isinstance(p.message, Request))
-        return attrs.evolve(self, dead=self.dead | {address}, may_fail=self.may_fail - 1, under_way=kept)
+        parcels, address = self.moments.parcels, self.addresses[position]
+        kept = tuple(n for n in state.parcels if parcels[n].to != address or parcels[n].asks is not None)
+        return State(_with(state.moments, position, DEAD), kept, state.to_join, state.may_fail - 1)
 
-    def _deliver(self, position: int) -> SmallRing:
-        parcel = self.under_way[position]
-        rest = attrs.evolve(self, under_way=self.under_way[:position] + self.under_way[position + 1 :])
-        if parcel.to not in self.dead:
-            after = rest._run(parcel.to, partial(_receive, parcel))
-            return after._answer(parcel) if self.exchanges else after
-        if isinstance(parcel.message, Request) and parcel.sender not in self.dead:
-            return rest._run(parcel.sender, partial(_get_no_answer, parcel.message.request))
-        return rest
+    def _run(self, state: State, position: int, given: Input) -> tuple[State, str | None]:
+        """Return the state after one input of one node, and what follows in the same step."""
+        outcome = self.moments.run(state.moments[position], given)
+        under_way, problem = list(state.parcels), outcome.problem
+        if outcome.given_up:
+            under_way = [self._forgotten(number, position, outcome.given_up) for number in under_way]
+        asked: int | None = None
+        for number in outcome.sent:
+            parcel = self.moments.parcels[number]
+            if parcel.answers is not None:
+                if state.moments[self._position[parcel.to]] != DEAD:
+                    under_way.append(number)
+            elif parcel.asks is not None:
+                under_way.append(number)
+                if asked is None and ((self.exchanges and given[0] == "fire") or self.moments.is_at_once(parcel.asks)):
+                    asked = number
+            elif number not in under_way:  # The same word twice at one time is the same word.
+                under_way.append(number)
+        under_way.sort()
+        after = State(_with(state.moments, position, outcome.moment), tuple(under_way), state.to_join, state.may_fail)
+        if asked is not None:
+            after, more = self._deliver(after, asked, at_once=True)
+            problem = problem or more
+        return after, problem
 
-    def _answer(self, parcel: Parcel) -> SmallRing:
-        """Let the answer to ``parcel`` arrive in the same step."""
-        request = parcel.message.request if isinstance(parcel.message, Request) else None
-        for position, other in enumerate(self.under_way):
-            if isinstance(other.message, Answer) and other.message.request == request:
-                return self._deliver(position)
-        return self
+    def _forgotten(self, number: int, position: int, given_up: tuple[int, ...]) -> int:
+        """Return the parcel, as stale if it belongs to a request of the node at ``position`` that was given up."""
+        parcel, address = self.moments.parcels[number], self.addresses[position]
+        mine = parcel.asks if parcel.sender == address else parcel.answers if parcel.to == address else None
+        return self.moments.stale(number) if mine in given_up else number
 
-    def _run(self, address: Address, do: Callable[[Node], list[Effect]]) -> SmallRing:
-        """Return the state after one input of one node."""
-        node = self.nodes[address].copy()
-        sent = [Parcel(effect.to, address, effect.message) for effect in do(node) if isinstance(effect, Send)]
-        return attrs.evolve(
-            self,
-            nodes={**self.nodes, address: node},
-            under_way=self.under_way + tuple(parcel for parcel in sent if self._is_carried(parcel)),
-        )
-
-    def _is_carried(self, parcel: Parcel) -> bool:
-        """Tell whether it is about the ring, and not an answer to the dead."""
-        if isinstance(parcel.message, Answer):
-            return parcel.to not in self.dead
-        if isinstance(parcel.message, Notify):  # The same word twice at one time is the same word.
-            return not any(parcel.words() == other.words() for other in self.under_way)
-        return isinstance(parcel.message, CARRIED)
-
-
-def _fire(timer: str, node: Node) -> list[Effect]:
-    return node._input(node.ctx.now, TIMERS[timer], node, 0)
-
-
-def _join(contact: Address, node: Node) -> list[Effect]:
-    return node.join(_JOINING, [contact], now=node.ctx.now)
-
-
-def _receive(parcel: Parcel, node: Node) -> list[Effect]:
-    return node.receive(parcel.message, sender=parcel.sender, now=node.ctx.now)
-
-
-def _get_no_answer(request: int, node: Node) -> list[Effect]:
-    call = node.ctx.calls.get(request)
-    return [] if call is None else node._input(node.ctx.now, node.ctx.fail_call, call)
-
-
-def _words_of(parcel: Parcel) -> str:
-    """Return what a message says, without ids of requests."""
-    message = parcel.message
-    parts = [type(message).__name__, parcel.sender, parcel.to]
-    for name in (
-        "predecessor",
-        "successors",
-        "came_round",
-        "width",
-        "predecessors",
-        "member",
-        "peers",
-        "reason",
-        "place",
-    ):
-        value = getattr(message, name, None)
-        if value is not None:
-            parts.append(f"{name}={value}")
-    return " ".join(parts)
+    def _deliver(self, state: State, number: int, *, at_once: bool = False) -> tuple[State, str | None]:
+        parcels = self.moments.parcels
+        parcel = parcels[number]
+        under_way = list(state.parcels)
+        under_way.remove(number)
+        rest = state._replace(parcels=tuple(under_way))
+        to, sender = self._position.get(parcel.to, DEAD), self._position[parcel.sender]
+        if to != DEAD and rest.moments[to] != DEAD:
+            after, problem = self._run(rest, to, ("receive", number))
+            if parcel.asks is not None and (self.exchanges or at_once):
+                answer = next((other for other in after.parcels if parcels[other].answers == parcel.asks), None)
+                if answer is not None:
+                    after, more = self._deliver(after, answer)
+                    return after, problem or more
+            return after, problem
+        waits = rest.moments[sender] != DEAD and parcel.asks is not None
+        if waits and parcel.asks in self.moments.moments[rest.moments[sender]].asked:
+            return self._run(rest, sender, ("silence", parcel.asks))
+        return rest, None
 
 
-def _state_of(node: Node) -> Key:
-    routing, ring = node.ctx.routing, node.ring
-    known: Iterable[Known] = routing.known.values()
-    return (
-        node.phase.value,
-        routing.predecessor,
-        routing.predecessors,
-        routing.successors,
-        routing.came_round,
-        repr(ring.step),
-        ring.slot,
-        ring.dialling,
-        ring.width,
-        tuple(sorted(routing.suspects)),
-        tuple(sorted(repr(call.purpose) for call in node.ctx.calls.values() if isinstance(call.message, CARRIED))),
-        tuple(sorted((each.peer.id, each.incarnation, each.answered) for each in known)),
-    )
+def _with(moments: tuple[int, ...], position: int, number: int) -> tuple[int, ...]:
+    return (*moments[:position], number, *moments[position + 1 :])
