@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import attrs
 
-from chord_adapters._memory_links import Micros
+from chord_adapters._memory_links import MICROS, Micros, micros
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Event, Write
 from chord_proto.messages import Message, Record
@@ -85,7 +86,10 @@ class Slot:
     handles: dict[int, Handle] = attrs.field(factory=dict)
     disk: dict[tuple[int, bytes], Record] = attrs.field(factory=dict)
     writing: list[Write] = attrs.field(factory=list)
+    """What it has asked for that is not durable yet, oldest first."""
     written_at: Micros = 0
+    draining: bool = False
+    """These become durable at this very moment, one after the other."""
     ticks: int = 0
     ticked_at: Micros = -1
 
@@ -124,6 +128,29 @@ class Host:
     waiting: list[tuple[int, Any, Any, Any]] = attrs.field(factory=list)
     """What has not happened because of that."""
     disk_fails: bool = False
+    write_delay: Micros = 0
+    """How long a write takes."""
+    rate: float = 1.0
+    """How fast its clock runs."""
+    origin: Micros = 0
+    """Since when it runs so fast."""
+    ahead: Micros = 0
+    """How far it was ahead then."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its clock shows the network's time."""
+        return self.rate == 1.0 and not self.ahead
+
+    def seconds(self, now: Micros) -> float:
+        """Return the time that the host's own clock shows, by which its nodes measure."""
+        return now / MICROS if self.is_exact else (now + self.ahead + (now - self.origin) * (self.rate - 1)) / MICROS
+
+    def moment(self, seconds: float) -> Micros:
+        """Return the first moment at which the host's clock shows so many seconds."""
+        if self.is_exact:
+            return micros(seconds)
+        return self.origin + ceil((seconds * MICROS - self.origin - self.ahead) / self.rate) + 1
 
     def add(self, node: Node) -> Slot:
         """Give a node its place."""

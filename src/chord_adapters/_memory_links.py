@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import ceil
 from random import Random
 
@@ -28,12 +28,12 @@ def micros(seconds: float) -> Micros:
 class Links:
     """Latency, loss, duplication and reordering from a seed; cuts and partitions."""
 
-    __slots__ = ("_barriers", "_cuts", "_random", "duplicate", "loss", "reorder", "shortest", "spread")
+    __slots__ = ("_barriers", "_cuts", "_random", "corrupt", "duplicate", "loss", "reorder", "shortest", "spread")
 
-    def __init__(self, seed: object) -> None:
+    def __init__(self, seed: object, chance: Callable[[], float] | None = None) -> None:
         # Seeded by a string: the same numbers in every process, whatever the hash seed.
-        self._random = Random(f"{seed}/links").random
-        self.loss = self.duplicate = self.reorder = 0.0
+        self._random = chance or Random(f"{seed}/links").random
+        self.loss = self.duplicate = self.reorder = self.corrupt = 0.0
         self.shortest = self.spread = 0
         self._cuts: dict[tuple[Address, Address], None] = {}
         self._barriers: list[Barrier] = []
@@ -45,9 +45,10 @@ class Links:
         loss: float | None = None,
         duplicate: float | None = None,
         reorder: float | None = None,
+        corrupt: float | None = None,
     ) -> None:
         """Change what is given; raises ``ValueError`` for a latency or probability that cannot be."""
-        for name, share in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder)):
+        for name, share in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder), ("corrupt", corrupt)):
             if share is not None and not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1, not {share}")
         if latency is not None:
@@ -58,10 +59,15 @@ class Links:
         self.loss = self.loss if loss is None else loss
         self.duplicate = self.duplicate if duplicate is None else duplicate
         self.reorder = self.reorder if reorder is None else reorder
+        self.corrupt = self.corrupt if corrupt is None else corrupt
 
     def latency(self) -> Micros:
         """Draw the time one message travels."""
         return self.shortest + int(self._random() * self.spread)
+
+    def below(self, count: int) -> int:
+        """Draw a number from 0 to ``count`` - 1."""
+        return int(self._random() * count)
 
     def chance(self, share: float) -> bool:
         """Draw whether something of this probability happens."""

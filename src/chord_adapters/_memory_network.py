@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from hashlib import blake2b
 from typing import Self
 
+import attrs
+
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
@@ -33,7 +35,8 @@ class Network:
     keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
     encoded and decoded on its way.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
-    with a `Step` after every input of every node.  Raises ``ValueError`` for what cannot be.
+    with a `Step` after every input of every node.  ``make_node`` makes nodes, with the arguments of `Node`.  ``chance``
+    draws the numbers from 0 to 1 by which links choose, instead of a generator from the seed.  Raises ``ValueError`` for what cannot be.
     """
 
     def __init__(
@@ -49,14 +52,16 @@ class Network:
         config: Config | None = None,
         watch: Callable[[Step], None] | None = None,
         log_size: int = 10_000,
+        make_node: Callable[..., Node] = Node,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self.seed = seed
         self.config = config or Config()
-        self._links = Links(seed)
+        self._links = Links(seed, chance)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
-        self._simulation = Simulation(
-            self._links, write_delay=micros(write_delay), codec=codec, log_size=log_size, watch=watch
-        )
+        self._simulation = Simulation(self._links, codec=codec, log_size=log_size, watch=watch)
+        self._write_delay = micros(write_delay)
+        self._make_node = make_node
         self._simulation.gone = self._end
         self._down: dict[Address, Host] = {}
         self._lives: dict[Address, int] = {}
@@ -162,9 +167,12 @@ class Network:
         """
         return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock), None)
 
-    def restart(self, address: Address, *, join: Iterable[Address] | None = None, disk: bool = True) -> Node:
+    def restart(
+        self, address: Address, *, join: Iterable[Address] | None = None, disk: bool = True, torn: bool = False
+    ) -> Node:
         """Start the process at ``address`` again, in a new life, with what its disk held or without.
 
+        ``torn``: of the writes that were under way when it went down, the first half reached the disk after all.
         It joins as it did before, unless told otherwise.  Raises ``ValueError`` when it is not down.
         """
         if address not in self._down:
@@ -173,6 +181,9 @@ class Network:
         setup = old.setup
         if join is not None:
             setup = Setup(tuple(join), setup.virtual_nodes, setup.config, setup.clock)
+        for slot in old.slots.values() if torn else ():
+            for write in slot.writing[: (len(slot.writing) + 1) // 2]:
+                slot.keep(write)
         return self._start(address, setup, old if disk else None)
 
     def _start(self, address: Address, setup: Setup, old: Host | None) -> Node:
@@ -182,14 +193,15 @@ class Network:
         self._down.pop(address, None)
         simulation.silent.pop(address, None)
         life = self._lives[address] = self._lives.get(address, 0) + 1
-        host = simulation.hosts[address] = Host(address, setup)
+        host = simulation.hosts[address] = Host(address, setup, write_delay=self._write_delay)
         self._log(address, "start")
         for index in range(setup.virtual_nodes):
             me = Peer.at(address, index, bits=setup.config.bits)
             disk = {} if old is None else dict(old.slots[me.id].disk)
             name = f"{self.seed}/{address}/{index}/{life}".encode()
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
-            host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
+            node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())
+            host.add(node).disk = disk
         for slot in tuple(host.slots.values()):
             simulation.put_in(host, slot, "wall", EPOCH + setup.clock)
             others_here = setup.virtual_nodes > 1 and (setup.join or slot is not host.first)
@@ -258,6 +270,33 @@ class Network:
         self._log(address, "disk fails")
         self._host(address).disk_fails = True
 
+    def slow_disk(self, address: Address, seconds: float) -> None:
+        """Let every write at ``address`` take so long from now on, until it is restarted."""
+        self._log(address, f"writes take {seconds} s")
+        self._host(address).write_delay = micros(seconds)
+
+    def set_clock(self, address: Address, offset: float) -> None:
+        """Set the civil clock at ``address`` to so many seconds ahead of the others, as a person or NTP might."""
+        self._log(address, f"clock set {offset:+} s")
+        host = self._host(address)
+        host.setup = attrs.evolve(host.setup, clock=offset)
+        self._tell_wall(host)
+
+    def drift(self, address: Address, rate: float) -> None:
+        """Let the clocks at ``address`` run at so many seconds a second from now on; they only ever run forward."""
+        if rate <= 0:
+            raise ValueError(f"a clock's rate is greater than zero, not {rate}")
+        self._log(address, f"clock runs at {rate}")
+        host, now = self._host(address), self._simulation.now
+        shown = micros(host.seconds(now))
+        host.origin, host.rate, host.ahead = now, rate, shown - now
+        self._tell_wall(host)
+
+    def _tell_wall(self, host: Host) -> None:
+        """Tell the nodes the difference of their civil clock to the one that they measure by."""
+        for slot in tuple(host.slots.values()):
+            self._simulation.act(host, slot, "wall", EPOCH + host.setup.clock)
+
     # The network between them
 
     def set_links(
@@ -267,9 +306,13 @@ class Network:
         loss: float | None = None,
         duplicate: float | None = None,
         reorder: float | None = None,
+        corrupt: float | None = None,
     ) -> None:
-        """Change what is given, for messages sent from now on."""
-        self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
+        """Change what is given, for messages sent from now on.
+
+        The share ``corrupt`` arrives with other bytes: it is not delivered, and ends the connection.
+        """
+        self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt)
 
     def partition(self, *groups: Iterable[Address], oneway: bool = False) -> None:
         """Separate the groups of addresses from each other, one group alone from everybody else.

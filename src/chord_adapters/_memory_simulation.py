@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from chord_adapters._memory_host import NEVER, Handle, Host, InFlight, Logged, Slot, Step
-from chord_adapters._memory_links import MICROS, Links, Micros, micros
+from chord_adapters._memory_links import MICROS, Links, Micros
 from chord_proto.effects import Effect, Finished, Send, Stopped, Write
+from chord_proto.errors import DecodeError
 from chord_proto.messages import Answer, Message
 from chord_proto.operations import Failed, Failure, Result
 from chord_proto.peer import Address
+from chord_proto.wire import Codec
 
 DELIVER, WAKE, WRITTEN, BROKEN, CALL = range(5)
 """Kinds of events: a message arrives; a node wants its tick; a write is durable; a connection broke; anything else."""
@@ -54,7 +57,6 @@ class Simulation:
         self,
         links: Links,
         *,
-        write_delay: Micros,
         codec: CodecLike | None,
         log_size: int,
         watch: Callable[[Step], None] | None,
@@ -65,7 +67,6 @@ class Simulation:
         self.told = 0.0
         """The latest civil time that anybody was told."""
         self.links = links
-        self.write_delay = write_delay
         self.codec = codec
         self.watch = watch
         self.events: deque[Logged] = deque(maxlen=log_size)
@@ -178,7 +179,7 @@ class Simulation:
         if host.paused > at:
             return
         deadline = slot.node.deadline
-        if deadline is not None and deadline > self.seconds:
+        if deadline is not None and deadline > host.seconds(at):
             self._arm(host, slot, deadline)
             return
         slot.ticks = slot.ticks + 1 if slot.ticked_at == at else 0
@@ -188,7 +189,7 @@ class Simulation:
         self.put_in(host, slot, "tick")
 
     def _arm(self, host: Host, slot: Slot, deadline: float) -> None:
-        at = max(micros(deadline), self.now)
+        at = max(host.moment(deadline), self.now)
         if at < slot.wake:
             slot.wake = at
             self.push(at, WAKE, host, slot)
@@ -198,7 +199,9 @@ class Simulation:
             return
         if host.paused > self.now:
             host.waiting.append((WRITTEN, host, slot, write))
-        elif host.disk_fails:
+            return
+        slot.writing.remove(write)
+        if host.disk_fails:
             self.put_in(host, slot, "write_failed", write.id)
         else:
             slot.keep(write)
@@ -241,7 +244,8 @@ class Simulation:
     def put_in(self, host: Host, slot: Slot, kind: str, *arguments: object, **keywords: object) -> None:
         """Give a node an input, by the name of its method, and carry out what comes of it, before the next one."""
         self.steps += 1
-        effects: list[Effect] = getattr(slot.node, kind)(*arguments, now=self.seconds, **keywords)
+        now = self.seconds if host.is_exact else host.seconds(self.now)
+        effects: list[Effect] = getattr(slot.node, kind)(*arguments, now=now, **keywords)
         writes: list[Write] = []
         for effect in effects:
             if isinstance(effect, Send):
@@ -257,7 +261,7 @@ class Simulation:
                 if isinstance(effect, Stopped):
                     self._stopped(host, slot)
         if self.watch is not None:
-            self.watch(Step(self.seconds, slot.node, kind, arguments, keywords, tuple(effects)))
+            self.watch(Step(now, slot.node, kind, arguments, keywords, tuple(effects)))
         if writes:
             self._start_writes(host, slot, writes)
         if slot.up:
@@ -266,17 +270,18 @@ class Simulation:
                 self._arm(host, slot, deadline)
 
     def _start_writes(self, host: Host, slot: Slot, writes: list[Write]) -> None:
-        if self.write_delay:
-            for write in writes:
-                slot.written_at = max(slot.written_at, self.now + self.write_delay)
-                self.push(slot.written_at, WRITTEN, host, slot, write)
-            return
-        # In order of their numbers, also when `written` causes more of them.
-        idle = not slot.writing
+        waits = bool(slot.writing) and not slot.draining
         slot.writing.extend(writes)
-        while idle and slot.writing:
-            self._written(host, slot, slot.writing[0])
-            del slot.writing[0]
+        if host.write_delay or waits:
+            for write in writes:
+                slot.written_at = max(slot.written_at, self.now + host.write_delay)
+                self.push(slot.written_at, WRITTEN, host, slot, write)
+        elif not slot.draining:
+            # In order of their numbers, also when `written` causes more of them.
+            slot.draining = True
+            while slot.writing and slot.up:
+                self._written(host, slot, slot.writing[0])
+            slot.draining = False
 
     def send(self, source: Host, to: Address, message: Message) -> None:
         """Put a message on its way, or lose it."""
@@ -293,6 +298,9 @@ class Simulation:
         if not links.whole and links.blocked(sender, to):
             self.lost += 1
             return
+        if links.corrupt and links.chance(links.corrupt):
+            self._corrupt(source, to, message)
+            return
         at = links.arrival(source.pipe, to, self.now)
         if at is None:
             self.lost += 1
@@ -300,6 +308,24 @@ class Simulation:
         self.push(at, DELIVER, to, message, sender)
         if links.duplicate and links.chance(links.duplicate):
             self.push(at + links.latency(), DELIVER, to, message, sender)
+
+    def _corrupt(self, source: Host, to: Address, message: Message) -> None:
+        """Change bytes of a message on its way: whatever the receiver reads, its connection is at an end.
+
+        The receiver's codec must take the bytes for a message or refuse them; what it takes them for is not
+        delivered, since a connection has a checksum.
+        """
+        codec = self.codec or Codec(source.setup.config.bits)
+        data = bytearray(codec.encode(message))
+        for _ in range(1 + self.links.below(4)):
+            data[self.links.below(len(data))] = self.links.below(256)
+        with suppress(DecodeError):
+            codec.decode(bytes(data))
+        self.lost += 1
+        self.push(self.now + self.links.latency(), BROKEN, source, to)
+        receiver = self.hosts.get(to)
+        if receiver is not None:
+            self.push(self.now + self.links.latency(), BROKEN, receiver, source.address)
 
     def resolve(self, slot: Slot, handle: Handle, result: Result) -> None:
         """End an operation."""

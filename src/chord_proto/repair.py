@@ -230,12 +230,15 @@ class Repair:
                 self.soon()
 
     def on_confirm(self, message: Confirm, sender: Address) -> None:
-        """Confirm an arc of one's range if every replica has all of it."""
+        """Confirm an arc of one's range if every replica has all of it.
+
+        A leaver confirms nothing: who asks may be about to drop what the leaver has just handed it.
+        """
         asker = self.ctx.asker(message, sender)
         routing = self.ctx.routing
         following = (message.start + 1) % (1 << self.ctx.config.bits)
         owned = routing.owns(message.end) and routing.owns(following)
-        if owned and self.is_clean:
+        if owned and self.is_clean and self.ring.phase is not Phase.LEAVING:
             self.ctx.answer(asker, Done)
         else:
             self.soon()

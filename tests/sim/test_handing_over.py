@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chord_adapters.memory import Network
+from chord_adapters.testing._ledger import replicas_of
 from chord_proto.config import Config
 from chord_proto.invariants import is_ideal
 from chord_proto.operations import Fetched, Get, Left, Put, Stored
-from tests.sim.ledger import replicas_of
 
 KEYS = [b"key %d" % number for number in range(24)]
 

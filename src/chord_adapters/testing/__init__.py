@@ -1,31 +1,74 @@
 """Tools that search the running code for errors; they need no test framework.
 
-`explore` goes through every interleaving of a small ring of real nodes.
+`explore` goes through every interleaving of a small ring of real nodes.  `simulate` runs plans of faults, drawn from
+seeds, on whole rings in virtual time; a `World` is one such run.  `chord_adapters.testing.hypothesis` draws them with
+Hypothesis.
 """
 
 from __future__ import annotations
 
+from chord_adapters.testing._choices import (
+    Choice,
+    Choices,
+    Deviations,
+    Drawn,
+    Recorder,
+    Seeded,
+    Tape,
+    TapeError,
+    every_choice,
+)
 from chord_adapters.testing._explorer import Explored, explore
+from chord_adapters.testing._happenings import KINDS, Event, Kind, happening
+from chord_adapters.testing._ledger import Ledger
+from chord_adapters.testing._overseer import Broken, Overseer
 from chord_adapters.testing._participant import Evidence, Participant, RingNode
+from chord_adapters.testing._plan import Plan, Setup
 from chord_adapters.testing._retrace import Retraced, describe, retrace
 from chord_adapters.testing._scenario import Beginning, Scenario
+from chord_adapters.testing._simulate import SOMETIMES, Failure, Simulated, shrunk, simulate
 from chord_adapters.testing._small_ring import Action, SmallRing, State
 from chord_adapters.testing._trace import Trace, TraceError
+from chord_adapters.testing._world import World
 
 __all__ = [
+    "KINDS",
+    "SOMETIMES",
     "Action",
     "Beginning",
+    "Broken",
+    "Choice",
+    "Choices",
+    "Deviations",
+    "Drawn",
+    "Event",
     "Evidence",
     "Explored",
+    "Failure",
+    "Kind",
+    "Ledger",
+    "Overseer",
     "Participant",
+    "Plan",
+    "Recorder",
     "Retraced",
     "RingNode",
     "Scenario",
+    "Seeded",
+    "Setup",
+    "Simulated",
     "SmallRing",
     "State",
+    "Tape",
+    "TapeError",
     "Trace",
     "TraceError",
+    "World",
     "describe",
+    "every_choice",
     "explore",
+    "happening",
     "retrace",
+    "shrunk",
+    "simulate",
 ]

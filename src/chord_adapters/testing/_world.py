@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from chord_adapters.memory import Handle, Network
+from chord_adapters.memory import Handle, Network, NotReached
+from chord_adapters.testing._choices import Choices, chance_of
+from chord_adapters.testing._ledger import Ledger, Name, replicas_of
+from chord_adapters.testing._overseer import Broken, Overseer
 from chord_proto.config import Config
-from chord_proto.identifiers import content_key
 from chord_proto.invariants import MEMBERS, why_not_ideal
 from chord_proto.messages import Space
 from chord_proto.node import Node
 from chord_proto.operations import Fetch, Get, Left, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
-from tests.sim.ledger import Ledger, Name, replicas_of
-from tests.sim.overseer import Overseer
 
 LIGHTHOUSE = "n0"
 """The address that everybody joins by, besides others: as long as it comes back, no part of the ring stays lost."""
 SETTLED_WITHIN = 240.0
 """Virtual seconds in which a ring is ideal again: probes come at most 30 s apart, and a merge takes rounds of them."""
 
+USUAL = (0.001, 0.005)
+"""The shortest and the longest time that a message takes in good weather, in seconds."""
+SLOW = 0.3
+"""What a message may take before timeouts speak for a failure, in seconds."""
+
 STAYS = 3.0
 """Virtual seconds after which everything has been under way that was sent before: some rounds of stabilise."""
 
 
 class World:
-    """One run.  Faults are methods; `settle` ends them, waits, and checks what must hold then."""
+    """One run on a simulated network: an ideal ring of ``size`` processes at first.
 
-    def __init__(self, seed: int, config: Config, *, size: int, virtual_nodes: int = 1, **network: object) -> None:
-        self.config = config
+    Faults are methods; `settle` ends them, waits, and checks what must hold then.  After every input of every node
+    the invariants are checked, each while the faults so far allow it.  Everything follows from ``seed``; with
+    ``choices`` the links draw from these.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
+    `Broken` with the name of the property that does not hold.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        config: Config | None = None,
+        *,
+        size: int = 4,
+        virtual_nodes: int = 1,
+        write_delay: float = 0.0,
+        choices: Choices | None = None,
+        make_node: Callable[..., Node] = Node,
+    ) -> None:
+        self.config = config = Config() if config is None else config
         self.virtual_nodes = virtual_nodes
         self.overseer = Overseer(config)
-        self.net = Network(seed, config=config, watch=self.overseer, **network)  # type: ignore[arg-type]
+        self.net = Network(
+            seed,
+            config=config,
+            watch=self.overseer,
+            write_delay=write_delay,
+            make_node=make_node,
+            chance=None if choices is None else chance_of(choices),
+        )
         self.overseer.network = self.net
         self.ledger = Ledger(config, self.holders)
         self.leaves: dict[Address, tuple[Handle, ...]] = {}
         self.spawned = 0
+        self.values = 0
+        """How many values clients have written, to tell them apart."""
         self.parted = False
         """Whether links were cut: then what both sides wrote is merged only some time after the rings are one."""
         for _ in range(size):
@@ -76,9 +106,24 @@ class World:
         def ideal() -> bool:
             return all(node.phase in MEMBERS for node in self.net.nodes) and self.why_not_ideal() is None
 
-        took = self.net.run_until(ideal, within=within, every=0.1, explain=self.why_not_ideal)
+        took = self._wait("L1", ideal, within=within, every=0.1, explain=self.why_not_ideal)
         self.overseer.look_for_assumptions()
         return took
+
+    def _wait(
+        self,
+        name: str,
+        holds: Callable[[], bool],
+        *,
+        within: float,
+        every: float = 0.1,
+        explain: Callable[[], object] | None = None,
+    ) -> float:
+        """Wait for what the property ``name`` promises."""
+        try:
+            return self.net.run_until(holds, within=within, every=every, explain=explain)
+        except NotReached as error:
+            raise Broken(f"{name}: {error}") from error
 
     # Nodes come and go
 
@@ -113,15 +158,15 @@ class World:
         self.leaves.pop(address, None)
         self.net.crash(address, silent=silent)
 
-    def restart(self, address: Address, *, disk: bool, via: Iterable[Address]) -> None:
-        """Start a process again."""
+    def restart(self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False) -> None:
+        """Start a process again, with its disk (what was being written torn) or without."""
         others = [other for other in dict.fromkeys(via) if other != address]
         self.ledger.calm = False
         if not others:
             self.ledger.width = 0  # A ring of its own.
         self.net.run_for(0.002)  # A clock that stood still would give two lives the same versions.
         self._coming(address)
-        self.net.restart(address, disk=disk, join=others)
+        self.net.restart(address, disk=disk, torn=torn, join=others)
 
     def relight(self) -> None:
         """Make the lighthouse a member's or a ring of its own, if it is down or waits for somebody who never comes."""
@@ -148,10 +193,36 @@ class World:
         self.overseer.assume_nothing("paused")
         self.net.pause(address, seconds)
 
-    def weather(self, *, loss: float, duplicate: float, reorder: float) -> None:
-        """Change the links."""
-        self.ledger.calm = self.ledger.calm and not loss
-        self.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder)
+    def weather(
+        self, *, loss: float, duplicate: float, reorder: float, corrupt: float = 0.0, slowest: float = USUAL[1]
+    ) -> None:
+        """Change the links: shares of messages, and the longest time that one takes."""
+        self.ledger.calm = self.ledger.calm and not loss and not corrupt and slowest <= SLOW
+        if corrupt or slowest > SLOW:
+            self.overseer.assume_nothing("weather")
+        latency = (USUAL[0], max(slowest, USUAL[0]))
+        self.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, latency=latency)
+
+    def heal(self) -> None:
+        """Join what was cut, and make the links as they were."""
+        self.net.heal()
+        self.net.set_links(loss=0.0, duplicate=0.0, reorder=0.0, corrupt=0.0, latency=USUAL)
+
+    def slow_disk(self, address: Address, seconds: float) -> None:
+        """Let writes take long."""
+        self.ledger.calm = False
+        self.net.slow_disk(address, seconds)
+
+    def set_clock(self, address: Address, offset: float) -> None:
+        """Set a civil clock."""
+        self.ledger.calm = False
+        self.net.set_clock(address, offset)
+
+    def drift(self, address: Address, rate: float) -> None:
+        """Let clocks run fast or slowly, and their timeouts with them."""
+        self.ledger.calm = False
+        self.overseer.assume_nothing("drift")
+        self.net.drift(address, rate)
 
     def leave(self, address: Address) -> None:
         """Let a process leave gracefully."""
@@ -190,26 +261,28 @@ class World:
     def settle(self) -> None:
         """End all faults, wait until the ring is ideal and its records are where they belong, and judge."""
         net = self.net
-        net.heal()
-        net.set_links(loss=0.0, duplicate=0.0, reorder=0.0)
+        self.heal()
         for address in net.addresses:
             net.resume(address)
-        net.run_until(lambda: not self._pending_leaves(), within=60.0, every=0.1)
+            net.slow_disk(address, 0.0)
+            net.drift(address, 1.0)
+        self._wait("L9", lambda: not self._pending_leaves(), within=60.0, explain=self._pending_leaves)
         self.relight()
         self.wait_ideal()
         net.run_for(STAYS)
         self.wait_ideal()  # Once more: an answer that was under way may have spoilt what was ideal.
         net.run_for(STAYS)
-        net.run_until(lambda: all(handle.done for handle in self.ledger.open), within=30.0, every=0.1)
+        self._wait("L4", lambda: all(handle.done for handle in self.ledger.open), within=30.0)
         self.collect()
-        net.run_until(self._all_ready, within=60.0, every=0.1, explain=self._who_is_not_ready)
+        self._wait("L3", self._all_ready, within=60.0, explain=self._who_is_not_ready)
         self.overseer.check_ring({"A", "Q"})
         if not self.parted:
             self._read_all()
-        net.run_until(self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
+        self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
         self._read_all()
         self.overseer.check_ring({"A", "Q"})
-        assert [] == self.ledger.problems, "\n".join([*self.ledger.problems, net.describe()])
+        if self.ledger.problems:
+            raise Broken("\n".join([*self.ledger.problems, net.describe()]))
 
     def _pending_leaves(self) -> list[Address]:
         self.collect()
@@ -244,8 +317,3 @@ class World:
 
     def _what_is_out_of_place(self) -> object:
         return self._out_of_place()
-
-
-def block_key(data: bytes) -> int:
-    """Return the content key of a block."""
-    return content_key(data)
