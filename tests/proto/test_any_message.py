@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chord_adapters.testing import _strategies as strategies
 from chord_proto.effects import OpId, Send, Stopped
 from chord_proto.messages import Answer, Message, Request
 from chord_proto.node import Node
 from chord_proto.peer import Peer
-from tests.proto import strategies
 from tests.proto.rig import CONFIG, Rig, only, peer, record_at
 
 LIMITED = attrs.evolve(CONFIG, max_operations=8, max_requests=64, max_known_peers=32, max_lost_peers=8)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chord_adapters.testing._strategies import messages
 from chord_proto import messages as m
 from chord_proto._wire_hello import REPLY_SIZE, Reply, pack_reply
 from chord_proto.config import Config
@@ -15,7 +16,6 @@ from chord_proto.peer import Peer
 from chord_proto.wire import Codec
 from tests.proto import samples
 from tests.proto.ends import ALL, CODEC, HELLO, MAX_FRAME, PING, accepted, dialled, pair, pieces, transfer
-from tests.proto.strategies import messages
 
 # Frames
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chord_adapters.testing._strategies import MESSAGE_CLASSES, OPERATION_CLASSES, RESULT_CLASSES, instances, messages
 from chord_proto import messages as m
 from chord_proto import operations as o
 from chord_proto import wire
@@ -22,7 +23,6 @@ from chord_proto.errors import DecodeError, LocalProtocolError
 from chord_proto.peer import Peer
 from chord_proto.wire import Codec
 from tests.proto import samples
-from tests.proto.strategies import MESSAGE_CLASSES, OPERATION_CLASSES, RESULT_CLASSES, instances, messages
 
 CODEC = Codec()
 CODECS = {bits: Codec(bits) for bits in (1, 8, 13, 159, 160)}

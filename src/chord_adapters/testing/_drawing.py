@@ -23,6 +23,11 @@ _STYLE = (
     ".lost{stroke:#c33;stroke-dasharray:4 3}.mark{fill:#222}.time{fill:#888}.wrong{fill:#c00;font-weight:bold}"
 )
 
+_HEAD = (
+    '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="3" orient="auto">'
+    '<path d="M0,0 L7,3 L0,6 z" fill="#357"/></marker></defs>'
+)
+
 
 @attrs.frozen
 class Arrow:
@@ -96,11 +101,7 @@ class Drawing:
         moments = sorted({moment for item in items for moment in _moments(item)})
         y = {moment: _TOP + _ROW * row for row, moment in enumerate(moments)}
         width, height = _LEFT + _LANE * len(lanes), _TOP + _ROW * (len(moments) + 1)
-        parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"><defs><marker id="head" '
-            'markerWidth="8" markerHeight="8" refX="7" refY="3" orient="auto"><path d="M0,0 L7,3 L0,6 z" fill="#357"/>'
-            "</marker></defs>"
-        ]
+        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{_HEAD}']
         for lane in lanes:
             parts.append(f'<line class="lane" x1="{x[lane]}" y1="{_TOP - 20}" x2="{x[lane]}" y2="{height}"/>')
             parts.append(f'<text x="{x[lane]}" y="{_TOP - 28}" text-anchor="middle">{escape(lane)}</text>')

@@ -16,9 +16,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from chord_adapters.testing._choices import Choices, Drawn
 from chord_adapters.testing._happenings import KINDS, Event
 from chord_adapters.testing._plan import Plan, Setup
+from chord_adapters.testing._strategies import messages, operations, peers, places, records
 from chord_adapters.testing._world import World
 
-__all__ = ["ChordMachine", "deviations", "events", "plans", "setups"]
+__all__ = [
+    "ChordMachine",
+    "deviations",
+    "events",
+    "messages",
+    "operations",
+    "peers",
+    "places",
+    "plans",
+    "records",
+    "setups",
+]
 
 _GAP = 200
 _MOST = 8
