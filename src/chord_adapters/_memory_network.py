@@ -11,6 +11,7 @@ from typing import Self
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
+from chord_adapters._recording import Recorder
 from chord_proto.config import Config
 from chord_proto.effects import OpId
 from chord_proto.messages import Record
@@ -33,7 +34,8 @@ class Network:
     keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
     encoded and decoded on its way.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
-    with a `Step` after every input of every node.  Raises ``ValueError`` for what cannot be.
+    with a `Step` after every input of every node, and a ``recorder`` writes down those of the nodes that are spawned.
+    Raises ``ValueError`` for what cannot be.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Network:
         config: Config | None = None,
         watch: Callable[[Step], None] | None = None,
         log_size: int = 10_000,
+        recorder: Recorder | None = None,
     ) -> None:
         self.seed = seed
+        self._make = Node if recorder is None else recorder.node
         self.config = config or Config()
         self._links = Links(seed)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
@@ -189,7 +193,8 @@ class Network:
             disk = {} if old is None else dict(old.slots[me.id].disk)
             name = f"{self.seed}/{address}/{index}/{life}".encode()
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
-            host.add(Node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())).disk = disk
+            node = self._make(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())
+            host.add(node).disk = disk
         for slot in tuple(host.slots.values()):
             simulation.put_in(host, slot, "wall", EPOCH + setup.clock)
             others_here = setup.virtual_nodes > 1 and (setup.join or slot is not host.first)

@@ -39,6 +39,7 @@ _COMMANDS = {
     "locate": "look:locate",
     "status": "look:status",
     "ring": "look:ring",
+    "replay": "replay:replay_file",
 }
 for _order, (_name, _place) in enumerate(_COMMANDS.items()):
     app.command(f"chord_adapters.cli.{_place}", name=_name, sort_key=_order)
