@@ -30,6 +30,7 @@ import platform
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -57,6 +58,7 @@ _HEADER = (None, 1, None, 0, 0)
 _NAMED_NUMBER = re.compile(r"<(?:Reason|Space)\.\w+: (\d+)>")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return what effects depend on besides the inputs."""
     from importlib.metadata import version  # which loads a good deal, for nothing else

@@ -21,6 +21,8 @@ _FIRST_LINE = re.compile(r"# chord (\w+) (\d+)\n")
 _BAD = (DecodeError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What the making of a node or an input raises when its line is not as it should be."""
 
+_LATEST = 1e12
+"""Seconds; a clock that shows more cannot tell two moments apart, and timers would fall due for ever."""
 _MAX_TOLD = 200
 """Most characters told of a line that is not whole."""
 
@@ -129,7 +131,8 @@ class Reader:
     def _node(self, line: str) -> Made | None:
         """Return the node of a line and of those of its records; None when these are not all there."""
         self.digest.line(line)
-        _, name, rest = line.rstrip("\n").split(" ", 2)
+        _, _, words = line.rstrip("\n").partition(" ")
+        name, _, rest = words.partition(" ")
         made = self._json(rest)
         records: list[Record] = []
         try:
@@ -164,6 +167,8 @@ class Reader:
             codec = self._codecs[name]
             arguments, keywords = arguments_of(kind, json.loads(told), codec)
             seconds = json.loads(at)
+            if not abs(seconds) < _LATEST:
+                raise self._bad(f"no time: {at}")
         except _BAD as error:
             raise self._bad(f"not an input: {type(error).__name__}: {error}") from error
         self.digest.line(line)
