@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import chord_adapters._recording as recording
 from chord_adapters.memory import Network
 from chord_adapters.testing import BadRecording, Recorder, Replayed, replay
 from chord_adapters.testing._recorded import Input, Reader
-from chord_proto.effects import OpId
+from chord_proto.effects import OpId, WriteId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Message, Ping, Refused
 from chord_proto.operations import Operation, Put
@@ -183,8 +182,8 @@ def test_every_door_is_recorded(tmp_path: Path) -> None:
         node.unreachable(Peer.at("b"), now=2.0)
         node.unreachable("two words\n", now=2.0)
         node.tick(now=2.5)
-        node.written(max(node._node.writes.pending), now=3.0)  # type: ignore[attr-defined]
-        node.write_failed(max(node._node.writes.pending, default=0), now=3.0)  # type: ignore[attr-defined]
+        node.written(WriteId(1), now=3.0)
+        node.write_failed(WriteId(2), now=3.0)
         node.copy().tick(now=4.0)
         node.leave(OpId(8), now=4.0)
     kinds = [each.kind for each in inputs_of(path.read_bytes())]
@@ -280,7 +279,7 @@ def test_a_disk_that_fills_up(refuses: int, *, for_good: bool, tmp_path: Path, m
         return os.write(file, data)
 
     recorder = Recorder(path, report=said.append)
-    monkeypatch.setattr(recording.os, "write", _through(write))
+    monkeypatch.setattr("chord_adapters._recording.os.write", _through(write))
     node = record_one(recorder)
     for number in range(10):
         assert 1 == len(node.receive(PING, sender="b", now=float(number)))
