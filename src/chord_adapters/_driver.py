@@ -13,6 +13,7 @@ from chord_adapters._engine import Engine
 from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
 from chord_adapters._guests import MAX_GUESTS, Guest, Guests
 from chord_adapters._links import Loss, Standing
+from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket
 from chord_proto.config import Config
@@ -67,14 +68,17 @@ class Driver(Engine):
         virtual_nodes: int,
         contacts: Sequence[Address],
         seed: int,
+        recorder: Recorder | None = None,
     ) -> None:
         super().__init__(runtime, config, Hello(network, config.bits, address), patient=False)
         self.address = address
         self.contacts = tuple(contacts)
         self.counters = DriverCounters()
         incarnation = int(runtime.civil() * 1_000_000)
+        self._recorder = recorder
+        make = Node if recorder is None else recorder.node
         self.nodes = tuple(
-            Node(Peer.at(address, index, bits=config.bits), seed=seed + index, config=config, incarnation=incarnation)
+            make(Peer.at(address, index, bits=config.bits), seed=seed + index, config=config, incarnation=incarnation)
             for index in range(virtual_nodes)
         )
         self._by_id = {node.me.id: node for node in self.nodes}
@@ -166,6 +170,12 @@ class Driver(Engine):
         if not self.is_over:
             with suppress(Closed):  # Aborted meanwhile, or dead, and then the cause is told by others.
                 await self.leave(drain=False)
+
+    def end(self, why: str, cause: BaseException | None = None, *, politely: bool = False) -> None:
+        """Stop, as every engine does, and end the recording."""
+        super().end(why, cause, politely=politely)
+        if self._recorder is not None:
+            self._recorder.close()
 
     def say_goodbye(self) -> None:
         """Tell the neighbours, as far as there are connections, and end without waiting for anything."""

@@ -13,8 +13,9 @@ import attrs
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
+from chord_adapters._words import of_record
 from chord_proto.config import Config
-from chord_proto.effects import OpId
+from chord_proto.effects import Event, OpId
 from chord_proto.messages import Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
@@ -146,7 +147,7 @@ class Network:
             before = node.predecessor.address if node.predecessor is not None else "-"
             after = " ".join(peer.address for peer in node.successors)
             lines.append(f"  {node.me.address}#{node.me.index} {node.phase.value}: {before} < me < [{after}]")
-        lines += [f"  {entry.at:.3f} {entry.address} {entry.event}" for entry in tuple(self.events)[-12:]]
+        lines += [f"  {entry.at:.3f} {entry.address} {_in_words(entry.event)}" for entry in tuple(self.events)[-12:]]
         return "\n".join(lines)
 
     # Nodes come and go
@@ -415,3 +416,7 @@ class Network:
 
     def _log(self, address: Address, what: str) -> None:
         self._simulation.events.append(Logged(self.now, address, what))
+
+
+def _in_words(event: Event | str) -> str:
+    return event if isinstance(event, str) else of_record(event)

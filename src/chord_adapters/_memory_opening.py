@@ -15,7 +15,7 @@ from chord_adapters._driver import Driver
 from chord_adapters._memory_links import micros
 from chord_adapters._memory_network import CURRENT, Network
 from chord_adapters._memory_runtime import VirtualRuntime, VirtualWaiter
-from chord_adapters._opening import Opening, check_config, check_network
+from chord_adapters._opening import FilePath, Opening, check_config, check_network
 from chord_proto.config import Config
 
 _shared: anyio.lowlevel.RunVar[Network] = anyio.lowlevel.RunVar("chord network")
@@ -45,6 +45,7 @@ def open_driver(
     network: str,
     advertise: str | None,
     seed: int | None,
+    record: FilePath | None,
 ) -> Driver:
     """Start the nodes of a process; raises `ValueError`, `TypeError`, and `OSError` for an address in use."""
     simulation = net._simulation
@@ -56,6 +57,7 @@ def open_driver(
         network=network,
         advertise=advertise,
         seed=_next_seed(net) if seed is None else seed,
+        record=record,
     )
     where = opening.advertise or opening.listen
     if where.port == 0:

@@ -6,6 +6,8 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import attrs
@@ -13,11 +15,14 @@ import attrs
 from chord_adapters._address import HostPort, parse
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
+from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime
 from chord_proto.config import Config
 from chord_proto.connection import Hello
 from chord_proto.peer import Address
 
+FilePath: TypeAlias = str | PathLike[str]
+"""How callers name a file."""
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[Any]]]
 """The loop's own ``getaddrinfo`` for TCP."""
 
@@ -33,6 +38,7 @@ class Opening:
     virtual_nodes: int
     network: str
     seed: int
+    record: Path | None
 
     @classmethod
     def of(
@@ -45,6 +51,7 @@ class Opening:
         network: str,
         advertise: str | None,
         seed: int | None,
+        record: FilePath | None,
     ) -> Opening:
         """Check the arguments; raises `ValueError` and `TypeError`."""
         where = parse(listen, what="listen address", port_zero=True)
@@ -68,19 +75,27 @@ class Opening:
             virtual_nodes=virtual_nodes,
             network=network,
             seed=secrets.randbits(64) if seed is None else seed,
+            record=None if record is None else Path(record),
         )
 
     def driver(self, runtime: Runtime, address: HostPort, contacts: tuple[Address, ...]) -> Driver:
-        """Return the driver of the nodes."""
-        return Driver(
-            runtime,
-            str(address),
-            config=self.config,
-            network=self.network,
-            virtual_nodes=self.virtual_nodes,
-            contacts=contacts,
-            seed=self.seed,
-        )
+        """Return the driver of the nodes; raises `OSError` when they cannot be recorded."""
+        recorder = None if self.record is None else Recorder(self.record)
+        try:
+            return Driver(
+                runtime,
+                str(address),
+                config=self.config,
+                network=self.network,
+                virtual_nodes=self.virtual_nodes,
+                contacts=contacts,
+                seed=self.seed,
+                recorder=recorder,
+            )
+        except BaseException:
+            if recorder is not None:
+                recorder.close()
+            raise
 
     def address(self, sock: socket.socket) -> HostPort:
         """Return the address that the node advertises when it listens at ``sock``."""

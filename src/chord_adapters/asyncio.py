@@ -35,7 +35,7 @@ from chord_adapters._errors import (
 )
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
 from chord_adapters._node import Node
-from chord_adapters._opening import Opening, client_of
+from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, PutResult
 from chord_adapters._runtime import Outcome
 from chord_proto.config import Config
@@ -77,19 +77,28 @@ async def open_node(
     network: str = "chord",
     advertise: str | None = None,
     seed: int | None = None,
+    record: FilePath | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
 
     Joins the ring of any of the addresses ``join``, for ever if need be, or creates one when there are none; entering
     returns once it listens.  ``advertise`` is the address that others dial, needed when ``listen`` is a wildcard.
-    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat.
+    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat, and
+    ``record`` is a new file for all that it is told and does, for ``chord replay``.
 
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
-    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, and on exit `Closed` when the
-    node died and the body raised nothing.
+    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use or a file that exists, and on
+    exit `Closed` when the node died and the body raised nothing.
     """
     opening = Opening.of(
-        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+        listen,
+        join=join,
+        config=config,
+        virtual_nodes=virtual_nodes,
+        network=network,
+        advertise=advertise,
+        seed=seed,
+        record=record,
     )
     runtime = _Runtime()
     patience = 0.0
@@ -256,6 +265,7 @@ class _Runtime:
     async def open(self, opening: Opening) -> Driver:
         """Listen, and start the nodes."""
         sock = listening_socket(await self._resolve(opening.listen.host, opening.listen.port))
+        driver: Driver | None = None
         try:
             contacts = await opening.contacts(sock, self._resolve)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts)
@@ -266,6 +276,8 @@ class _Runtime:
         except BaseException:
             self.stop()
             sock.close()
+            if driver is not None:
+                driver.abort()
             raise
         driver.start()
         return driver

@@ -43,6 +43,7 @@ from chord_adapters._memory_host import Handle, InFlight, Logged, Step
 from chord_adapters._memory_network import Network, NotReached
 from chord_adapters._memory_opening import current, open_client, open_driver, wait_until
 from chord_adapters._node import Node
+from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
 from chord_proto.config import Config
 from chord_proto.peer import Peer
@@ -91,6 +92,7 @@ async def open_node(
     network: str = "chord",
     advertise: str | None = None,
     seed: int | None = None,
+    record: FilePath | None = None,
     simulation: Network | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node at ``listen`` as `chord_adapters.asyncio.open_node` does, in a simulated network.
@@ -108,6 +110,7 @@ async def open_node(
         network=network,
         advertise=advertise,
         seed=seed,
+        record=record,
     )
     try:
         yield Node(driver)

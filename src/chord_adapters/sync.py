@@ -32,6 +32,7 @@ from chord_adapters._errors import (
 )
 from chord_adapters._node import Node as AsyncNode
 from chord_adapters._node import NodeStats
+from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
 from chord_adapters.asyncio import connect as connect_async
 from chord_adapters.asyncio import open_node as open_async
@@ -79,10 +80,18 @@ def open_node(
     network: str = "chord",
     advertise: str | None = None,
     seed: int | None = None,
+    record: FilePath | None = None,
 ) -> Iterator[Node]:
     """Open a node and leave the ring on exit; see `chord_adapters.asyncio.open_node`."""
     opening = open_async(
-        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+        listen,
+        join=join,
+        config=config,
+        virtual_nodes=virtual_nodes,
+        network=network,
+        advertise=advertise,
+        seed=seed,
+        record=record,
     )
     with _LoopThread() as thread, thread.entered(opening) as node:
         yield Node(node, thread)

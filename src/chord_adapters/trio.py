@@ -38,7 +38,7 @@ from chord_adapters._errors import (
 )
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
 from chord_adapters._node import Node
-from chord_adapters._opening import Opening, client_of
+from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, PutResult
 from chord_adapters._runtime import Outcome
 from chord_proto.config import Config
@@ -83,19 +83,28 @@ async def open_node(
     network: str = "chord",
     advertise: str | None = None,
     seed: int | None = None,
+    record: FilePath | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
 
     Joins the ring of any of the addresses ``join``, for ever if need be, or creates one when there are none; entering
     returns once it listens.  ``advertise`` is the address that others dial, needed when ``listen`` is a wildcard.
-    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat.
+    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat, and
+    ``record`` is a new file for all that it is told and does, for ``chord replay``.
 
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
-    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, and on exit `Closed` when the
-    node died and the body raised nothing.
+    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use or a file that exists, and on
+    exit `Closed` when the node died and the body raised nothing.
     """
     opening = Opening.of(
-        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+        listen,
+        join=join,
+        config=config,
+        virtual_nodes=virtual_nodes,
+        network=network,
+        advertise=advertise,
+        seed=seed,
+        record=record,
     )
     failure: BaseException | None = None
     driver: Driver | None = None
@@ -129,14 +138,22 @@ async def serve_node(
     network: str = "chord",
     advertise: str | None = None,
     seed: int | None = None,
+    record: FilePath | None = None,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a node, for ``node = await nursery.start(partial(serve_node, ...))``; see `open_node`.
+    """Run a node, for ``node = await nursery.start(partial(serve_node, ...))``, as `open_node` does.
 
     Returns when the node has left or was aborted, raises `Closed` when it dies; cancelled, it says goodbye.
     """
     async with open_node(
-        listen, join=join, config=config, virtual_nodes=virtual_nodes, network=network, advertise=advertise, seed=seed
+        listen,
+        join=join,
+        config=config,
+        virtual_nodes=virtual_nodes,
+        network=network,
+        advertise=advertise,
+        seed=seed,
+        record=record,
     ) as node:
         task_status.started(node)
         await node.wait_closed()

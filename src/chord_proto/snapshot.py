@@ -102,8 +102,8 @@ def canonical(value: Any, done: dict[int, int] | None = None) -> Any:
         return value
     if kind is float:
         return round(value, 6)
-    if isinstance(value, Enum):
-        return value.name
+    if isinstance(value, Enum):  # A number with a name equals the number, which is what comes over the wire.
+        return int(value) if isinstance(value, int) else value.name
     if kind in (tuple, list):
         return tuple(canonical(item, done) for item in value)
     if is_record(kind):

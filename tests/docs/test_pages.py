@@ -50,7 +50,7 @@ def test_a_command_that_is_shown_exists(page: str, command: str) -> None:
 def test_commands_were_found() -> None:
     """The check above has seen every command but those that run nothing."""
     shown = {command.split()[1] for _, command in commands()}
-    assert {"demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring"} <= shown
+    assert {"demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring", "replay"} <= shown
 
 
 def test_every_exit_status_is_explained() -> None:

@@ -40,6 +40,7 @@ _COMMANDS = {
     "status": "look:status",
     "ring": "look:ring",
     "check": "check:app",
+    "replay": "replay:replay_file",
 }
 for _order, (_name, _place) in enumerate(_COMMANDS.items()):
     app.command(f"chord_adapters.cli.{_place}", name=_name, sort_key=_order)

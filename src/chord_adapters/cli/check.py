@@ -48,7 +48,9 @@ def explore_command(
     members: Annotated[Count, Parameter(help="Members of the ideal ring at first.")] = None,
     joiners: Annotated[Count, Parameter(help="Nodes that join.")] = None,
     failures: Annotated[Count, Parameter(help="Members that fail.")] = None,
-    successors: Annotated[Positive, Parameter(help="r, how long successor lists are.")] = 2,
+    successors: Annotated[
+        Positive, Parameter(name=["--successors", "-r"], help="r, how long successor lists are.")
+    ] = 2,
     grain: Annotated[
         Literal["exchanges", "messages"], Parameter(help="What is one step: a request with its answer, or one message.")
     ] = "exchanges",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -31,6 +32,7 @@ class _Wanted:
     virtual_nodes: int
     network: str
     backend: str
+    record: Path | None
     json: bool
 
 
@@ -48,6 +50,9 @@ def node(
     ] = 1,
     network: Network = "chord",
     backend: Backend = "asyncio",
+    record: Annotated[
+        Path | None, Parameter(help="Write all that the node is told and does to this new file, for `chord replay`.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C, which leaves the ring gracefully; a second signal aborts.
@@ -62,6 +67,7 @@ def node(
         virtual_nodes=virtual_nodes,
         network=network,
         backend=backend,
+        record=record,
         json=json,
     )
     return anyio.run(_live, wanted, backend=backend)
@@ -88,6 +94,7 @@ def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
         advertise=wanted.advertise,
         virtual_nodes=wanted.virtual_nodes,
         network=wanted.network,
+        record=wanted.record,
     )
     return opened
 

@@ -2,28 +2,32 @@
 
 `explore` goes through every interleaving of a small ring of real nodes.  `simulate` runs plans of faults, drawn from
 seeds, on whole rings in virtual time; a `World` is one such run.  `chord_adapters.testing.hypothesis` draws them with
-Hypothesis.
+Hypothesis.  A `Recorder` writes down what nodes are told and what they do, and `replay` feeds that to fresh nodes again.
 """
 
 from __future__ import annotations
 
+from chord_adapters._recording import Recorder
 from chord_adapters.testing._choices import (
     Choice,
     Choices,
     Deviations,
     Drawn,
-    Recorder,
     Seeded,
     Tape,
+    Taped,
     TapeError,
     every_choice,
 )
+from chord_adapters.testing._drawing import Drawing
 from chord_adapters.testing._explorer import Explored, explore
 from chord_adapters.testing._happenings import KINDS, Event, Kind, happening
 from chord_adapters.testing._ledger import Ledger
 from chord_adapters.testing._overseer import Broken, Overseer
 from chord_adapters.testing._participant import Evidence, Participant, RingNode
 from chord_adapters.testing._plan import Plan, Setup
+from chord_adapters.testing._recorded import BadRecording
+from chord_adapters.testing._replay import Difference, NodeState, Replayed, replay
 from chord_adapters.testing._retrace import Retraced, describe, retrace
 from chord_adapters.testing._scenario import Beginning, Scenario
 from chord_adapters.testing._simulate import SOMETIMES, Failure, Simulated, shrunk, simulate
@@ -35,11 +39,14 @@ __all__ = [
     "KINDS",
     "SOMETIMES",
     "Action",
+    "BadRecording",
     "Beginning",
     "Broken",
     "Choice",
     "Choices",
     "Deviations",
+    "Difference",
+    "Drawing",
     "Drawn",
     "Event",
     "Evidence",
@@ -47,10 +54,12 @@ __all__ = [
     "Failure",
     "Kind",
     "Ledger",
+    "NodeState",
     "Overseer",
     "Participant",
     "Plan",
     "Recorder",
+    "Replayed",
     "Retraced",
     "RingNode",
     "Scenario",
@@ -61,6 +70,7 @@ __all__ = [
     "State",
     "Tape",
     "TapeError",
+    "Taped",
     "Trace",
     "TraceError",
     "World",
@@ -68,6 +78,7 @@ __all__ = [
     "every_choice",
     "explore",
     "happening",
+    "replay",
     "retrace",
     "shrunk",
     "simulate",

@@ -51,7 +51,7 @@ class Choice:
     value: int
 
 
-class Recorder:
+class Taped:
     """Passes choices on and keeps them: the tape by which a run can be repeated."""
 
     def __init__(self, choices: Choices) -> None:
@@ -117,7 +117,7 @@ def every_choice(limit: int) -> Iterator[Choices]:
     """Yield a stream for each way in which choices can be made, at most ``limit``; use each to the end, then go on."""
     path: list[Choice] = []
     for _ in range(limit):
-        recorder = Recorder(Tape(path))
+        recorder = Taped(Tape(path))
         yield recorder
         path = recorder.tape
         while path and path[-1].value + 1 == path[-1].bound:

@@ -8,6 +8,7 @@ from html import escape
 
 import attrs
 
+from chord_adapters._words import of_value
 from chord_adapters.memory import Step
 from chord_proto.effects import Event as NodeEvent
 from chord_proto.effects import Send
@@ -15,6 +16,7 @@ from chord_proto.peer import Address
 
 MOST = 600
 """The latest so many things are drawn; what came before is left out."""
+_LONGEST = 60
 _LANE, _ROW, _TOP, _LEFT = 150, 22, 60, 90
 
 _STYLE = (
@@ -47,6 +49,11 @@ class Mark:
     lane: Address
     text: str
     at: float
+    row: int = 0
+    """How many others there are in the same lane at the same time: each has a row of its own."""
+
+
+Moment = tuple[float, int]
 
 
 class Drawing:
@@ -63,7 +70,8 @@ class Drawing:
 
     def mark(self, lane: Address, text: str, at: float) -> None:
         """Add something that happened at one node."""
-        self._items.append(Mark(lane, text, at))
+        before = sum(isinstance(item, Mark) and (item.lane, item.at) == (lane, at) for item in self._items)
+        self._items.append(Mark(lane, text, at, before))
 
     def watch(self, step: Step) -> None:
         """Take one input of one node of a simulated network."""
@@ -72,7 +80,7 @@ class Drawing:
             sent = self._under_way.pop(id(step.argument), None)
             began = step.at if sent is None else sent[3]
             self.arrow(step.keywords["sender"], me, type(step.argument).__name__, sent=began, arrived=step.at)
-        elif step.kind != "tick":
+        elif step.kind not in ("tick", "wall", "written"):
             words = "" if step.argument is None else f" {_short(step.argument)}"
             self.mark(me, f"{step.kind}{words}", step.at)
         for effect in step.effects:
@@ -100,25 +108,25 @@ class Drawing:
         x = {lane: _LEFT + _LANE * number + _LANE // 2 for number, lane in enumerate(lanes)}
         moments = sorted({moment for item in items for moment in _moments(item)})
         y = {moment: _TOP + _ROW * row for row, moment in enumerate(moments)}
-        width, height = _LEFT + _LANE * len(lanes), _TOP + _ROW * (len(moments) + 1)
+        width, height = _LEFT + _LANE * (len(lanes) + 2), _TOP + _ROW * (len(moments) + 1)
         parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{_HEAD}']
         for lane in lanes:
             parts.append(f'<line class="lane" x1="{x[lane]}" y1="{_TOP - 20}" x2="{x[lane]}" y2="{height}"/>')
             parts.append(f'<text x="{x[lane]}" y="{_TOP - 28}" text-anchor="middle">{escape(lane)}</text>')
-        parts += [f'<text class="time" x="4" y="{y[moment] + 4}">{moment:.3f}</text>' for moment in moments]
+        parts += [f'<text class="time" x="4" y="{y[moment] + 4}">{moment[0]:.3f}</text>' for moment in moments]
         parts += [_drawn(item, x, y) for item in items]
         return "".join(parts) + "</svg>"
 
 
-def _drawn(item: Arrow | Mark, x: dict[Address, int], y: dict[float, int]) -> str:
+def _drawn(item: Arrow | Mark, x: dict[Address, int], y: dict[Moment, int]) -> str:
     if isinstance(item, Mark):
-        left, top = x[item.lane], y[item.at]
+        left, top = x[item.lane], y[item.at, item.row]
         return (
             f'<circle class="mark" cx="{left}" cy="{top}" r="3"/>'
-            f'<text class="mark" x="{left + 6}" y="{top + 12}">{escape(item.text)}</text>'
+            f'<text class="mark" x="{left + 6}" y="{top + 4}">{escape(item.text)}</text>'
         )
     start, end = x[item.sender], x[item.to]
-    above, below = y[item.sent], y[item.sent if item.arrived is None else item.arrived]
+    above, below = y[item.sent, 0], y[item.sent if item.arrived is None else item.arrived, 0]
     style = "arrow lost" if item.arrived is None else "arrow"
     middle = (start + end) // 2
     return (
@@ -131,13 +139,13 @@ def _lanes(item: Arrow | Mark) -> Iterable[Address]:
     return (item.lane,) if isinstance(item, Mark) else (item.sender, item.to)
 
 
-def _moments(item: Arrow | Mark) -> Iterable[float]:
+def _moments(item: Arrow | Mark) -> Iterable[Moment]:
     if isinstance(item, Mark):
-        return (item.at,)
-    return (item.sent,) if item.arrived is None else (item.sent, item.arrived)
+        return ((item.at, item.row),)
+    return ((item.sent, 0),) if item.arrived is None else ((item.sent, 0), (item.arrived, 0))
 
 
-def _end(item: Arrow | Mark) -> float:
+def _end(item: Arrow | Mark) -> Moment:
     return max(_moments(item))
 
 
@@ -146,13 +154,4 @@ def _by_number(lane: Address) -> tuple[int, Address]:
 
 
 def _short(value: object) -> str:
-    """Return a record in a few words: ids of places say nothing to people."""
-    name = type(value).__name__
-    fields = [_short(getattr(value, field.name)) for field in getattr(type(value), "__attrs_attrs__", ())]
-    if name == "Peer":
-        return str(getattr(value, "address", ""))
-    if fields:
-        return f"{name}({', '.join(fields)})"[:60]
-    if isinstance(value, tuple):
-        return "[" + " ".join(map(_short, value)) + "]"
-    return "…" if isinstance(value, int) and value > 1 << 16 else str(value)[:40]
+    return of_value(value).rstrip(";")[:_LONGEST]

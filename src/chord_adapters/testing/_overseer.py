@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from chord_adapters._words import of_value
 from chord_adapters.memory import Network, Step
 from chord_proto.config import Config
 from chord_proto.effects import Effect, PeerFailed, PeerLeft, Send, Stopped
@@ -179,7 +180,7 @@ class Overseer:
 
     def _raise(self, found: list[Violation], step: Step | None) -> None:
         if found:
-            cause = "" if step is None else f"\nafter {step.kind} {step.argument} at {step.node.me.address}"
+            cause = "" if step is None else f"\nafter {step.kind} {of_value(step.argument)} at {step.node.me.address}"
             raise Broken("\n".join(map(str, found)) + cause + "\n" + self._net.describe())
 
 

@@ -88,15 +88,28 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
     """Without a command, and with ``--help``, the commands are listed with what they do; later ones are absent."""
     assert 0 == main(arguments)
     told = capsys.readouterr().out
-    for command in ("demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring"):
+    for command in (
+        "demo",
+        "node",
+        "put",
+        "get",
+        "delete",
+        "store",
+        "fetch",
+        "locate",
+        "status",
+        "ring",
+        "check",
+        "replay",
+    ):
         assert f" {command} " in told
     assert "Delete a record" in told
-    for absent in (" keys ", " watch ", " sim ", " check ", " tls ", " export "):
+    for absent in (" keys ", " watch ", " sim ", " tls ", " export "):
         assert absent not in told
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring"]
+    "command", ["demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring", "replay"]
 )
 def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command explains itself, and takes ``--json``."""

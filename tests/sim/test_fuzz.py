@@ -1,0 +1,28 @@
+"""What strangers may send does no harm; and the tool that tries it finds what would."""
+
+from __future__ import annotations
+
+import pytest
+
+from chord_adapters.testing._fuzz import fuzz
+
+
+def test_nothing_is_found() -> None:
+    """A few hundred cases of each kind."""
+    assert fuzz(200, seed=1).problem is None
+
+
+@pytest.mark.parametrize(
+    "target, words",
+    [
+        ("chord_proto.ring.Ring.on_notify", "messages: ZeroDivisionError"),
+        ("chord_proto.wire.Codec.decode", "bytes: ZeroDivisionError"),
+        ("chord_proto.connection.Connection.receive_data", "streams: ZeroDivisionError"),
+    ],
+)
+def test_what_raises_is_found(target: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a part of the core does wrong with what it is given."""
+    monkeypatch.setattr(target, lambda *arguments, **keywords: 1 // 0)
+    problem = fuzz(300).problem
+    assert problem is not None
+    assert problem.startswith(words)
