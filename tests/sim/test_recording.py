@@ -239,6 +239,22 @@ def test_other_behaviour_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "  event Misbehaved address=b reason='it\\x20pings'" == difference.actual[0]
 
 
+def test_the_whole_of_an_effect_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects that are the same in words, and differ in what words leave out, are not identical."""
+    path = tmp_path / "recording"
+    with Recorder(path) as recorder:
+        record_one(recorder).receive(PING, sender="b", now=1.0)
+    on_ping = Ring.on_ping
+
+    def to_another_life(ring: Ring, message: Ping, sender: str) -> None:
+        on_ping(ring, Ping(message.source, 2, message.target, 0, message.request), sender)
+
+    monkeypatch.setattr(Ring, "on_ping", to_another_life)
+    difference = replayed(path.read_bytes()).difference
+    assert difference is not None
+    assert (2, difference.expected[:-1]) == (difference.input.step, difference.actual[:-1])
+
+
 # Trouble with the file
 
 
