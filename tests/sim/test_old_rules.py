@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
-from chord_adapters.testing import Action, Beginning, Scenario, SmallRing, State, Trace, explore, retrace
+from chord_adapters.testing import Action, Beginning, RingNode, Scenario, SmallRing, State, Trace, explore, retrace
 from chord_proto.invariants import Scope, check
 from tests.sim.old_rules import OldNode
 
@@ -113,6 +114,17 @@ def test_the_skipped_node_lives() -> None:
     begin, state = followed("skipped-node")
     views = {view.me.address: view for view in begin.rules.snapshot(state).views}
     assert (["sju0"], True) == ([peer.address for peer in views["sju1"].successors], "sju3" in views)
+
+
+def test_the_skipped_node_may_come_back_or_end_the_ring() -> None:
+    """Node 0 names node 3 to node 1, and all may be well; but node 3 may name the dead node 2, which 1 adopts."""
+    begin, state = followed("skipped-node")
+    path: list[Action] = [("stabilize", "sju1"), ("stabilize", "sju1")]
+    heals = []
+    for step in retrace(quiet(begin, state), path, Z):
+        after = reachable(Beginning(begin.rules, step.state))
+        heals.append(any(begin.rules.why_not_ideal(each) is None for each in after))
+    assert [True, False] == heals
 
 
 @pytest.mark.parametrize("name", ["two-rings", "no-ring", "stranded-joiner"])
@@ -245,7 +257,10 @@ def test_the_explorer_finds_it(members: int, joiners: int, failures: int, proper
 
 
 def test_the_explorer_finds_what_never_heals() -> None:
-    """Two come to a node alone and one fails: the search, told no property at all, ends where no ring is left."""
+    """Two come to a node alone and one fails: the search, told no property at all, ends where no ring is left.
+
+    By the corrected rules every end is the ideal ring.
+    """
     scenario = Scenario(members=1, joiners=2, failures=1, prefix=PREFIX, make=OldNode.make)
     explored = explore(scenario, scope=())
     begin = scenario.begin()
@@ -255,6 +270,8 @@ def test_the_explorer_finds_what_never_heals() -> None:
         explored.problem is not None and "for ever" in explored.problem,
         "S3" in broken(begin, last.state),
     )
+    shipping = explore(attrs.evolve(scenario, make=RingNode.make))
+    assert (True, None, ()) == (shipping.finished, shipping.problem, shipping.never)
 
 
 def test_without_failures_the_old_rules_heal() -> None:
