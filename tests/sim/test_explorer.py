@@ -8,8 +8,9 @@ from itertools import product
 
 import pytest
 
-from chord_adapters.testing import Explored, Scenario, Trace, TraceError, explore, retrace
+from chord_adapters.testing import Evidence, Explored, RingNode, Scenario, Trace, TraceError, explore, retrace
 from chord_adapters.testing._groups import terminal_groups
+from chord_proto.invariants import Scope
 from chord_proto.messages import Answer
 from chord_proto.peer import Peer
 from chord_proto.ring import Ring
@@ -123,6 +124,28 @@ def test_settings_that_are_no_scenario_are_refused(settings: dict[str, str]) -> 
         Scenario.of({"members": "3", **settings})
 
 
+@pytest.mark.parametrize(
+    "scenario",
+    [Scenario(members=3), Scenario(members=1, joiners=3, failures=2, exchanges=False, any_failure=True, prefix="sju")],
+)
+def test_a_scenario_is_told_whole(scenario: Scenario) -> None:
+    """What a trace says of it is enough to make it again."""
+    assert scenario == Scenario.of(scenario.settings())
+
+
+def test_every_joiner_has_a_place_of_its_own() -> None:
+    """Also more joiners than members; they fall between members as long as there are gaps."""
+    begun = [Scenario(members=members, joiners=joiners).begin().state for members, joiners in [(1, 3), (3, 2), (2, 4)]]
+    assert [[1, 2, 3], [1, 3], [1, 2, 3, 5]] == [[position for position, _ in state.to_join] for state in begun]
+
+
+def test_failures_beyond_the_proof_are_allowed_on_demand() -> None:
+    """Three members and lists of two: a failure leaves fewer than three principals."""
+    begun = [Scenario(members=3, failures=1, any_failure=any_failure).begin() for any_failure in (False, True)]
+    counts = [sum(step[0] == "fail" for step, _, _ in each.rules.steps(each.state)) for each in begun]
+    assert [0, 3] == counts
+
+
 def test_a_step_that_cannot_happen_is_refused() -> None:
     """It says which one, and what could."""
     begin = Scenario(members=3).begin()
@@ -186,6 +209,17 @@ def test_a_dead_successor_that_is_kept_is_found(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Ring, "on_departed", lambda self, peer: None)
     monkeypatch.setattr(Routing, "is_suspect", lambda self, peer: False)
     found(explore(Scenario(members=4, failures=1)), "it comes back to this for ever")
+
+
+def test_a_move_is_wrong_only_within_the_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12 and S13 are properties of scope A: a search and a path that leave it out do not stop at them."""
+    begin = Scenario(members=3, joiners=1).begin()
+    monkeypatch.setattr(RingNode, "evidence", lambda self: Evidence())
+    searched = explore(begin)
+    found(searched, "S13")
+    assert (True, None) == (explore(begin, scope={"Z"}).finished, explore(begin, scope={"Z"}).problem)
+    gone = [list(retrace(begin, searched.path, scope))[-1].problem for scope in (begin.scope, frozenset[Scope]({"Z"}))]
+    assert [searched.problem, None] == gone
 
 
 def test_what_never_happened_is_told() -> None:

@@ -85,12 +85,14 @@ class _Search:
 
     def run(self) -> Explored:
         rules, number, states = self.rules, self.number, self.states
+        moves_count = "A" in self.scope
         while self.frontier:
             here = self.frontier.popleft()
             self.depth = self.level[here]
             reached = []
             for step, after, wrong in rules.steps(states[here]):
                 self.transitions += 1
+                wrong = wrong if moves_count else None
                 there = number.get(after)
                 if there is None:
                     there = number[after] = len(states)

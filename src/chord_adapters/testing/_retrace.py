@@ -35,7 +35,7 @@ def retrace(begin: Beginning, path: Iterable[Action], scope: frozenset[Scope]) -
             others = "; ".join(" ".join(words) for words, _, _ in fitting or possible)
             raise TraceError(f"step {number}, {' '.join(action)!r}, {why}: {others}")
         words, state, wrong = fitting[0]
-        yield Retraced(words, state, wrong or rules.problem(state, scope))
+        yield Retraced(words, state, (wrong if "A" in scope else None) or rules.problem(state, scope))
 
 
 def describe(begin: Beginning, state: State) -> str:

@@ -42,8 +42,9 @@ class Scenario:
 
     ``members`` nodes form an ideal ring at first.  ``joiners`` nodes come to it, each by the first of these members.
     ``failures`` of its members fail, but none that would leave a member without a living successor or fewer than
-    ``successors`` + 1 principals.  ``replicas`` counts for the lists only: they run on until they name so many
-    addresses.  ``make`` makes the nodes, by default the shipping ones.
+    ``successors`` + 1 principals; with ``any_failure`` any members, also such.  ``replicas`` counts for the lists only:
+    they run on until they name so many addresses.  ``prefix`` and a number make the addresses.  ``make`` makes the
+    nodes, by default the shipping ones.
     """
 
     members: int
@@ -55,6 +56,9 @@ class Scenario:
     replicas: int = 1
     exchanges: bool = True
     """A request and its answer are one step; False: each message is one."""
+    any_failure: bool = attrs.field(default=False, converter=bool)
+    """Also failures that Zave's proof rules out: then nothing is promised, and Z must not be asserted."""
+    prefix: str = "n"
     make: Make = RingNode.make
 
     def __attrs_post_init__(self) -> None:
@@ -74,26 +78,33 @@ class Scenario:
     def settings(self) -> dict[str, str]:
         """Return the scenario as the second line of a trace tells it; nodes of one's own are not told."""
         counts = ("members", "joiners", "failures", "successors", "predecessors", "replicas")
-        return {**{name: str(getattr(self, name)) for name in counts}, "grain": self.grain}
+        told = {**{name: str(getattr(self, name)) for name in counts}, "grain": self.grain}
+        if self.any_failure:
+            told["any_failure"] = "1"
+        if self.prefix != "n":
+            told["prefix"] = self.prefix
+        return told
 
     @classmethod
     def of(cls, settings: Mapping[str, str], make: Make = RingNode.make) -> Scenario:
         """Return the scenario that a trace tells; raises `TraceError`."""
         numbers = dict(settings)
+        prefix = numbers.pop("prefix", "n")
         exchanges = {"exchanges": True, "messages": False}.get(numbers.pop("grain", "exchanges"))
         if exchanges is None:
             raise TraceError("line 2: the grain is exchanges or messages")
         try:
-            return cls(**{name: int(value) for name, value in numbers.items()}, exchanges=exchanges, make=make)
+            counts = {name: int(value) for name, value in numbers.items()}
+            return cls(**counts, prefix=prefix, exchanges=exchanges, make=make)
         except (TypeError, ValueError) as error:
             raise TraceError(f"line 2: {error}") from error
 
     def begin(self) -> Beginning:
         """Return the first state.  Places are spread so that joiners fall between members in turn."""
         count, config = self.members + self.joiners, self.config
-        peers = sorted((Peer.at(f"n{number}") for number in range(count)), key=lambda peer: peer.id)
+        peers = sorted((Peer.at(f"{self.prefix}{number}") for number in range(count)), key=lambda peer: peer.id)
         names = tuple(peer.address for peer in peers)
-        joining = sorted((2 * number + 1) % count for number in range(self.joiners))
+        joining = sorted([*range(1, count, 2), *range(2, count, 2)][: self.joiners])
         moments = Moments(config)
         nodes = [self.make(peer, number, config) for number, peer in enumerate(peers)]
         members = [position for position in range(count) if position not in joining]
@@ -104,7 +115,8 @@ class Scenario:
         for position in members[1:]:
             state = _settled(alone, state._replace(to_join=((position, first),)))
         state = state._replace(to_join=tuple((position, first) for position in joining), may_fail=self.failures)
-        return Beginning(SmallRing(moments, names, exchanges=self.exchanges), state)
+        rules = SmallRing(moments, names, exchanges=self.exchanges, any_failure=self.any_failure)
+        return Beginning(rules, state)
 
 
 def _settled(rules: SmallRing, state: State) -> State:
