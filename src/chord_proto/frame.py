@@ -28,6 +28,8 @@ from chord_proto.tasks import Tasks
 from chord_proto.writes import Writes
 
 _MAX_INNER_STEPS = 100_000
+_LATEST = 2.0**40
+"""Seconds; far beyond, a float no longer tells a period from nothing, and timers would be due for ever."""
 
 
 class Frame:
@@ -99,6 +101,8 @@ class Frame:
             raise LocalProtocolError("the node died of an internal error")
         ctx = self.ctx
         if now > ctx.now:
+            if now > _LATEST:
+                raise LocalProtocolError(f"no clock shows {now} s: periods would no longer add up")
             ctx.now = now
         predecessor = ctx.routing.predecessor
         completed = self.ranges.completed

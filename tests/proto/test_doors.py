@@ -31,6 +31,7 @@ OF_A_MEMBER: dict[str, Mistake] = {
     "a bool is no place": lambda node: node.locate(OpId(9), True, now=100.0),
     "content key too long": lambda node: node.fetch(OpId(9), 1 << 160, now=100.0),
     "negative content key": lambda node: node.fetch(OpId(9), -1, now=100.0),
+    "no clock": lambda node: node.tick(now=1e300),
     "unknown write": lambda node: node.written(WriteId(1), now=100.0),
     "unknown write failed": lambda node: node.write_failed(WriteId(1), now=100.0),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from chord_adapters.testing import Plan, Trace
 
-TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
+TRACES = sorted((Path(__file__).parent / "plans").glob("*.trace"))
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
