@@ -31,6 +31,12 @@ def test_the_sample_ships() -> None:
     assert 170_521 == len(sample)
 
 
+def test_the_stories_ship() -> None:
+    """The stories that every adapter must be able to tell are in the package."""
+    names = [each.name for each in (files("chord_adapters.testing") / "stories").iterdir()]
+    assert {"ring.story", "records.story", "crash.story"} <= set(names)
+
+
 def test_the_command_is_installed() -> None:
     """The script ``chord`` leads to the command's ``main``."""
     [script] = entry_points(group="console_scripts", name="chord")

@@ -1,11 +1,27 @@
 """Tools that search the running code for errors; they need no test framework.
 
-`explore` goes through every interleaving of a small ring of real nodes.
+`explore` goes through every interleaving of a small ring of real nodes.  `run_story`, `check_story` and
+`rewrite_story` deal with stories: text files of commands and of what was seen, the same on every adapter.
 """
 
 from __future__ import annotations
 
 from chord_adapters.testing._explorer import Explored, Scenario, explore
 from chord_adapters.testing._small_ring import Action, SmallRing
+from chord_adapters.testing._stage import Adapter
+from chord_adapters.testing._story import StoryError
+from chord_adapters.testing._tell import check_story, rewrite_story, run_story, stories
 
-__all__ = ["Action", "Explored", "Scenario", "SmallRing", "explore"]
+__all__ = [
+    "Action",
+    "Adapter",
+    "Explored",
+    "Scenario",
+    "SmallRing",
+    "StoryError",
+    "check_story",
+    "explore",
+    "rewrite_story",
+    "run_story",
+    "stories",
+]
