@@ -43,6 +43,12 @@ def test_the_command_is_installed() -> None:
     assert "chord_adapters.cli:main" == script.value
 
 
+def test_the_pytest_plugin_is_installed() -> None:
+    """The plugin is found by pytest itself."""
+    [plugin] = entry_points(group="pytest11", name="chord")
+    assert "_chord_pytest" == plugin.value
+
+
 def test_extras() -> None:
     """The extras are those that the README names; those of later releases are absent."""
     assert ["all", "cli", "testing", "trio"] == sorted(metadata("chord-dht").get_all("Provides-Extra") or [])
