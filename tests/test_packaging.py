@@ -62,6 +62,7 @@ def test_extras() -> None:
         ("chord_adapters.asyncio", ["trio"]),
         ("chord_adapters.sync", ["trio"]),
         ("chord_adapters.memory", ["trio"]),
+        ("chord_adapters.testing.conformance", ["trio"]),
         ("chord_adapters.cli", ["trio", "asyncio", "cyclopts"]),
         *([("chord_adapters.trio", ["chord_adapters.asyncio"])] if find_spec("trio") else []),
     ],

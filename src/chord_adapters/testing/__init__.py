@@ -1,8 +1,9 @@
 """Tools that search the running code for errors; they need no test framework.
 
 `explore` goes through every interleaving of a small ring of real nodes.  `run_story`, `check_story` and
-`rewrite_story` deal with stories: text files of commands and of what was seen, the same on every adapter.  `VirtualRing` is a ring for
-tests of applications, without pytest; with pytest it is the fixture ``chord_ring``.
+`rewrite_story` deal with stories: text files of commands and of what was seen, the same on every adapter.
+`VirtualRing` is a ring for tests of applications, without pytest; with pytest it is the fixture ``chord_ring``.
+`chord_adapters.testing.conformance` has the checks that every adapter must pass.
 """
 
 from __future__ import annotations

@@ -15,9 +15,16 @@ from chord_adapters.testing._story import Story, StoryError, parse_story, read_s
 from chord_adapters.testing._story_run import Player
 
 
-def stories() -> tuple[Path, ...]:
-    """Return the files of the stories that come with the package; all of them can be told on every adapter."""
-    return tuple(sorted(Path(str(files("chord_adapters.testing") / "stories")).glob("*.story")))
+def stories(directory: str | Path | None = None) -> tuple[Path, ...]:
+    """Return the story files of a folder, by default those that come with the package; every adapter can tell those.
+
+    Raises ``ValueError`` when there are none.
+    """
+    folder = Path(str(files("chord_adapters.testing") / "stories")) if directory is None else Path(directory)
+    found = tuple(sorted(folder.glob("*.story")))
+    if not found:
+        raise ValueError(f"there are no *.story files in {folder}")
+    return found
 
 
 async def run_story(story: Story | str, *, adapter: Adapter = memory) -> str:
@@ -58,7 +65,7 @@ async def check_story(path: str | Path, *, adapter: Adapter = memory) -> None:
                 [
                     f"{path} on {name}: something else was seen than the story tells",
                     *lines,
-                    f"if what was seen is right:  python -m chord_adapters.testing.rewrite {path}",
+                    f"to write down what is seen in virtual time:  python -m chord_adapters.testing.rewrite {path}",
                 ]
             )
         )
