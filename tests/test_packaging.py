@@ -31,10 +31,22 @@ def test_the_sample_ships() -> None:
     assert 170_521 == len(sample)
 
 
+def test_the_stories_ship() -> None:
+    """The stories that every adapter must be able to tell are in the package."""
+    names = [each.name for each in (files("chord_adapters.testing") / "stories").iterdir()]
+    assert {"ring.story", "records.story", "crash.story"} <= set(names)
+
+
 def test_the_command_is_installed() -> None:
     """The script ``chord`` leads to the command's ``main``."""
     [script] = entry_points(group="console_scripts", name="chord")
     assert "chord_adapters.cli:main" == script.value
+
+
+def test_the_pytest_plugin_is_installed() -> None:
+    """The plugin is found by pytest itself."""
+    [plugin] = entry_points(group="pytest11", name="chord")
+    assert "_chord_pytest" == plugin.value
 
 
 def test_extras() -> None:
@@ -50,6 +62,7 @@ def test_extras() -> None:
         ("chord_adapters.asyncio", ["trio"]),
         ("chord_adapters.sync", ["trio"]),
         ("chord_adapters.memory", ["trio"]),
+        ("chord_adapters.testing.conformance", ["trio"]),
         ("chord_adapters.cli", ["trio", "asyncio", "cyclopts"]),
         *([("chord_adapters.trio", ["chord_adapters.asyncio"])] if find_spec("trio") else []),
     ],

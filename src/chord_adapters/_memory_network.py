@@ -140,10 +140,10 @@ class Network:
 
     def describe(self) -> str:
         """Tell in words how the nodes stand and what happened last."""
-        lines = [
-            f"at {self.now:.3f} s, {len(self.nodes)} nodes, seed {self.seed}, {self._simulation.sent} messages sent"
-        ]
-        for node in self.nodes[:24]:
+        opened = [node for listener in self._simulation.listening.values() for node in listener.nodes]
+        nodes = [*self.nodes, *opened]
+        lines = [f"at {self.now:.3f} s, {len(nodes)} nodes, seed {self.seed}, {self._simulation.sent} messages sent"]
+        for node in nodes[:24]:
             before = node.predecessor.address if node.predecessor is not None else "-"
             after = " ".join(peer.address for peer in node.successors)
             lines.append(f"  {node.me.address}#{node.me.index} {node.phase.value}: {before} < me < [{after}]")

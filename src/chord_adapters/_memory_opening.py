@@ -45,7 +45,7 @@ def open_driver(
     network: str,
     advertise: str | None,
     seed: int | None,
-    record: FilePath | None,
+    record: FilePath | None = None,
 ) -> Driver:
     """Start the nodes of a process; raises `ValueError`, `TypeError`, and `OSError` for an address in use."""
     simulation = net._simulation

@@ -13,12 +13,14 @@ import anyio
 import anyio.lowlevel
 
 from chord_adapters._address import UNACKNOWLEDGED
+from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
 from chord_adapters._links import DIAL_TIMEOUT, Link
 from chord_adapters._memory_host import NEVER
 from chord_adapters._memory_links import EPOCH, MICROS, Micros, micros
 from chord_adapters._memory_simulation import Simulation
 from chord_adapters._runtime import Outcome
+from chord_proto.node import Node
 from chord_proto.peer import Address
 
 RESENT_AFTER = micros(0.2)
@@ -291,6 +293,11 @@ class VirtualRuntime:
             self.engine.dial_failed(link)
 
     # Time, and faults
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of this process; a client has none."""
+        return self.engine.nodes if isinstance(self.engine, Driver) else ()
 
     def soon(self, do: Callable[[], None]) -> None:
         """Do something at the end of this moment's turn."""

@@ -13,6 +13,7 @@ from chord_adapters._memory_links import MICROS, Links, Micros
 from chord_proto.effects import Effect, Finished, Send, Stopped, Write
 from chord_proto.errors import DecodeError
 from chord_proto.messages import Answer, Message
+from chord_proto.node import Node
 from chord_proto.operations import Failed, Failure, Result
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
@@ -42,6 +43,10 @@ class Waiting(Protocol):
 
 class Listener(Protocol):
     """A process that is reached by connections."""
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Its nodes."""
 
     def pause(self, until: Micros) -> None:
         """Let nothing happen there until then."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,20 +14,8 @@ import pytest
 
 from chord_adapters import memory
 from chord_adapters._node import Node
-from chord_proto.config import Config
-from chord_proto.identifiers import distance
-
-QUICK = Config(
-    stabilize_interval=0.1,
-    finger_interval=0.2,
-    repair_interval=0.5,
-    probe_interval=0.2,
-    probe_interval_max=0.5,
-    eager_delay=0.01,
-    operation_timeout=5.0,
-    leave_timeout=3.0,
-)
-"""Short periods, so that what takes a few rounds takes a second."""
+from chord_adapters.testing import _stage
+from chord_adapters.testing._stage import QUICK
 
 
 @attrs.frozen
@@ -45,10 +30,27 @@ class Backend:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     """Lets time pass, in seconds: that of the loop, or virtual time."""
     now: Callable[[], float] = anyio.current_time
+    adapter: Any = None
+    """The module."""
 
     def __str__(self) -> str:
         return self.name
 
+
+__all__ = [
+    "LISTEN",
+    "LOOPS",
+    "MEMORY",
+    "QUICK",
+    "SOCKETS",
+    "Backend",
+    "in_use",
+    "is_ideal",
+    "over_sockets",
+    "ring",
+    "settled",
+    "until",
+]
 
 LOOPS = [name for name in ("asyncio", "trio") if importlib.util.find_spec(name) is not None]
 """The event loops that are installed."""
@@ -56,12 +58,12 @@ LOOPS = [name for name in ("asyncio", "trio") if importlib.util.find_spec(name) 
 
 def _over_sockets(loop: str) -> Backend:
     module = import_module(f"chord_adapters.{loop}")
-    return Backend(loop, loop, module.open_node, module.connect)
+    return Backend(loop, loop, module.open_node, module.connect, adapter=module)
 
 
 SOCKETS = [_over_sockets(loop) for loop in LOOPS]
 """The adapters that use real sockets."""
-MEMORY = Backend("memory", "asyncio", memory.open_node, memory.connect, memory.sleep, memory.current_time)
+MEMORY = Backend("memory", "asyncio", memory.open_node, memory.connect, memory.sleep, memory.current_time, memory)
 """The one that simulates a network in virtual time."""
 over_sockets = pytest.mark.parametrize("backend", SOCKETS, ids=str, indirect=True)
 """For tests that use sockets of their own."""
@@ -80,18 +82,11 @@ async def until(condition: Callable[[], object], what: str, *, within: float = 1
 
 
 def is_ideal(nodes: Iterable[Node]) -> bool:
-    """Tell whether every node's pointers name the next places of exactly these nodes."""
-    peers = sorted((peer for node in nodes for peer in node.peers), key=lambda peer: peer.id)
-    for node in nodes:
-        order = sorted((peer for peer in peers if peer.id != node.id), key=lambda peer: distance(node.id, peer.id, 160))
-        least = min(QUICK.successors, len(order))
-        if node.successors != tuple(order[: max(least, len(node.successors))]):
-            return False
-        if order and (not node.successors or node.predecessor != order[-1]):
-            return False
-        if len(node.successors) == len(order) and not node._driver.nodes[0].came_round:
-            return False
-    return True
+    """Tell whether every node's pointers name the next places of exactly these nodes, and short lists came round."""
+    nodes = list(nodes)
+    places = sum(len(node.peers) for node in nodes)
+    short = [node for node in nodes if len(node.successors) == places - 1]
+    return _stage.is_ideal(nodes) and all(node._driver.nodes[0].came_round for node in short)
 
 
 async def settled(nodes: list[Node]) -> None:
@@ -112,30 +107,3 @@ async def ring(backend: Backend, size: int, **options: Any) -> AsyncIterator[lis
             nodes.append(await stack.enter_async_context(backend.open_node(LISTEN, join=join, **options)))
         await settled(nodes)
         yield nodes
-
-
-def things(loop: str) -> tuple[int, int, int]:
-    """Count the tasks, the sockets and the threads of ours that exist just now."""
-    return _tasks(loop), _sockets(), _threads()
-
-
-def _tasks(loop: str) -> int:
-    if loop == "trio":
-        import trio
-
-        return trio.lowlevel.current_statistics().tasks_living
-    return len(asyncio.all_tasks())
-
-
-def _sockets() -> int:
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            count += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue  # The directory's own descriptor.
-    return count
-
-
-def _threads() -> int:
-    return sum(thread.name == "chord" for thread in threading.enumerate())

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.adapters.backends import LOOPS, MEMORY, SOCKETS, Backend, in_use, things, until
+from chord_adapters.testing._leaks import things
+from tests.adapters.backends import LOOPS, MEMORY, SOCKETS, Backend, in_use, until
 
 collect_ignore = [] if "trio" in LOOPS else ["test_serve_node.py"]
 
@@ -31,11 +32,11 @@ def anyio_backend(backend: Backend) -> str:
 @pytest.fixture
 async def nothing_left(anyio_backend: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Fail a test that logs a warning, or after which there are more tasks, sockets or threads of ours than before."""
-    before = things(anyio_backend)
+    before = things()
     yield
     assert [each.getMessage() for each in caplog.get_records("call") if each.levelno >= logging.WARNING] == []
     await until(
-        lambda: all(now <= then for now, then in zip(things(anyio_backend), before, strict=True)),
-        f"no more tasks, sockets and threads than the {before} before; {things(anyio_backend)} right after",
+        lambda: not things().more_than(before),
+        f"nothing is left; right after there were {things().more_than(before)}",
         within=5.0,
     )

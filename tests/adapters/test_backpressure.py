@@ -10,10 +10,10 @@ import pytest
 from chord_adapters import Busy, _guests, _links, _turns
 from chord_adapters._operations import Operations
 from chord_adapters._turns import Ticket
+from chord_adapters.testing._strangers import stranger
 from chord_proto.messages import Performed, Refused
 from chord_proto.operations import Fetch
 from tests.adapters.backends import QUICK, Backend, over_sockets, ring, until
-from tests.adapters.strangers import stranger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 

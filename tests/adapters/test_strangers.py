@@ -10,12 +10,13 @@ from anyio.abc import SocketStream
 
 from chord_adapters import JoinRefused, NotReady, Unreachable, _links
 from chord_adapters._node import Node
+from chord_adapters.testing._leaks import things
+from chord_adapters.testing._strangers import stranger
 from chord_proto.config import Config
 from chord_proto.connection import frame_limit
 from chord_proto.messages import FindSuccessor, Performed
 from chord_proto.operations import Fetch, Fetched, Put
-from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, over_sockets, ring, things, until
-from tests.adapters.strangers import stranger
+from tests.adapters.backends import LISTEN, QUICK, Backend, is_ideal, over_sockets, ring, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left"), over_sockets]
 
@@ -138,7 +139,7 @@ async def test_an_asker_that_does_not_read(backend: Backend, monkeypatch: pytest
 
 async def test_leaving_while_somebody_does_not_read(backend: Backend) -> None:
     """The end of a node does not wait for who reads nothing, and when the block has ended everything is closed."""
-    before = things(backend.loop)
+    before = things()
     async with AsyncExitStack() as stack:
         async with backend.open_node(LISTEN, config=QUICK) as node:
             await node.wait_ready()
@@ -150,7 +151,7 @@ async def test_leaving_while_somebody_does_not_read(backend: Backend) -> None:
                     await other.ask(*[Fetch(key)] * 50)
             began = anyio.current_time()
         assert anyio.current_time() - began < _links.FLUSH_TIMEOUT + 1.0
-        assert [now - then for now, then in zip(things(backend.loop), before, strict=True)] == [0, 1, 0]
+        assert [now - then for now, then in zip(things(), before, strict=True)] == [0, 1, 0]
 
 
 async def test_another_network(backend: Backend) -> None:

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from types import ModuleType
 
+import anyio
 import pytest
 
 import chord_adapters
@@ -15,6 +16,8 @@ import chord_proto
 from chord_adapters._errors import error_of
 from chord_adapters.cli._app import app
 from chord_adapters.cli._outcome import Status
+from chord_adapters.testing import run_story
+from chord_adapters.testing._story import VERBS
 from chord_proto.operations import Failed, Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +96,26 @@ def test_public_classes_are_in_the_reference(package: ModuleType) -> None:
         if isinstance(found, type) and found.__module__.startswith("chord_"):
             places = {found.__module__, f"{found.__module__}.{name}", f"{package.__name__}.{name}"}
             missing += [] if places & shown else [name]
+    assert [] == missing
+
+
+STORY_FENCE = re.compile(r"```text\n(# chord story 1\n.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("story", [story for page in PAGES for story in STORY_FENCE.findall(text(page))])
+def test_a_story_that_is_shown_is_true(story: str) -> None:
+    """A story on a page tells what is seen."""
+    assert story == anyio.run(run_story, story)
+
+
+def test_every_command_of_stories_is_explained() -> None:
+    """The reference has each command of stories, with its options, and says which are for virtual time only."""
+    portable, virtual = text(DOCS / "reference" / "testing.md").split("## Stories")[1].split("for virtual time only")
+    missing = []
+    for verb, syntax in VERBS.items():
+        row = re.search(rf"^\| `{verb}\b.*$", virtual if syntax.virtual else portable, re.MULTILINE)
+        words = [*(f"{option}=" for option in syntax.options if option != "timeout"), *syntax.flags]
+        missing += [f"{verb} {word}" for word in ["", *words] if row is None or word not in row.group() + virtual]
     assert [] == missing
 
 

@@ -3,6 +3,10 @@
 `explore` goes through every interleaving of a small ring of real nodes.  `simulate` runs plans of faults, drawn from
 seeds, on whole rings in virtual time; a `World` is one such run.  `chord_adapters.testing.hypothesis` draws them with
 Hypothesis.  A `Recorder` writes down what nodes are told and what they do, and `replay` feeds that to fresh nodes again.
+
+`run_story`, `check_story` and `rewrite_story` deal with stories: text files of commands and of what was seen, the same
+on every adapter.  `VirtualRing` is a ring for tests of applications, without pytest; with pytest it is the fixture
+``chord_ring``.  `chord_adapters.testing.conformance` has the checks that every adapter must pass.
 """
 
 from __future__ import annotations
@@ -32,13 +36,18 @@ from chord_adapters.testing._retrace import Retraced, describe, retrace
 from chord_adapters.testing._scenario import Beginning, Scenario
 from chord_adapters.testing._simulate import SOMETIMES, Failure, Simulated, shrunk, simulate
 from chord_adapters.testing._small_ring import Action, SmallRing, State
+from chord_adapters.testing._stage import Adapter
+from chord_adapters.testing._story import StoryError
+from chord_adapters.testing._tell import check_story, rewrite_story, run_story, stories
 from chord_adapters.testing._trace import Trace, TraceError
+from chord_adapters.testing._virtual_ring import MakeRing, VirtualRing
 from chord_adapters.testing._world import World
 
 __all__ = [
     "KINDS",
     "SOMETIMES",
     "Action",
+    "Adapter",
     "BadRecording",
     "Beginning",
     "Broken",
@@ -54,6 +63,7 @@ __all__ = [
     "Failure",
     "Kind",
     "Ledger",
+    "MakeRing",
     "NodeState",
     "Overseer",
     "Participant",
@@ -68,18 +78,24 @@ __all__ = [
     "Simulated",
     "SmallRing",
     "State",
+    "StoryError",
     "Tape",
     "TapeError",
     "Taped",
     "Trace",
     "TraceError",
+    "VirtualRing",
     "World",
+    "check_story",
     "describe",
     "every_choice",
     "explore",
     "happening",
     "replay",
     "retrace",
+    "rewrite_story",
+    "run_story",
     "shrunk",
     "simulate",
+    "stories",
 ]

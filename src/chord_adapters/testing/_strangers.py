@@ -34,10 +34,14 @@ class Stranger:
 
     async def ask(self, *operations: Operation, source: Peer | None = None, timeout: int = 5000) -> None:
         """Send operations."""
+        self.prepare(*operations, source=source, timeout=timeout)
+        await self.stream.send(self.frames.data_to_send())
+
+    def prepare(self, *operations: Operation, source: Peer | None = None, timeout: int = 5000) -> None:
+        """Make the frames of operations, to be sent."""
         for operation in operations:
             self.requests += 1
             self.frames.send(Perform(source, 0, None, 0, self.requests, operation, timeout))
-        await self.stream.send(self.frames.data_to_send())
 
     async def answers(self, count: int) -> list[Message]:
         """Receive so many messages."""
