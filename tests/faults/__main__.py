@@ -60,7 +60,7 @@ def hunt(name: str) -> str | None:
 
 def is_by(found: str, check: str) -> bool:
     """Tell whether a finding is that of the named check: it begins with the name."""
-    return found.startswith(check) and not found[len(check) :][:1].isalnum()
+    return found.startswith((f"{check} ", f"{check}:"))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ The message begins with the name of the check.  Without a fault every hunt passe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from tests.faults import hunts_lookup, hunts_records, hunts_ring
 from tests.faults.plans import run_plan
 
-NAMED: Mapping[str, Callable[[], None]] = {**hunts_ring.HUNTS, **hunts_lookup.HUNTS, **hunts_records.HUNTS}
+NAMED: dict[str, Callable[[], None]] = {**hunts_ring.HUNTS, **hunts_lookup.HUNTS, **hunts_records.HUNTS}
 _WAITED = re.compile(r"not true after [\d.]+ s: ")
 
 

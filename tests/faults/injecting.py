@@ -54,7 +54,7 @@ class Fault:
             around = next((node for node in body if node.lineno <= line <= (node.end_lineno or node.lineno)), None)
             if isinstance(around, (ast.FunctionDef, ast.ClassDef)):
                 names.append(around.name)
-                body = around.body
+                body = around.body if isinstance(around, ast.ClassDef) else ()
                 continue
             if isinstance(around, (ast.Assign, ast.AnnAssign)) and not names:
                 target = around.targets[0] if isinstance(around, ast.Assign) else around.target

@@ -1,7 +1,4 @@
-"""A hunt that is one test of the project: it must fail by an assertion.
-
-Imports nothing of the project, so that pytest can look after what it imports itself.
-"""
+"""A hunt that is one test of the project: it must fail by an assertion."""
 
 from __future__ import annotations
 
@@ -10,8 +7,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parents[2]
+LATE = "ignore::pytest.PytestAssertRewriteWarning"
+"""Plugins that were imported before pytest looks for them do no harm."""
 
 
 class _Outcome:
@@ -22,8 +22,6 @@ class _Outcome:
 
     def pytest_configure(self) -> None:
         """Spare Hypothesis the search for a smaller example: any will do."""
-        from hypothesis import Phase, settings  # Only now, or pytest warns that it came too late.
-
         profile = settings(phases=[Phase.explicit, Phase.generate], derandomize=True, database=None)
         settings.register_profile("faults", profile)
         settings.load_profile("faults")
@@ -41,7 +39,7 @@ def run_test(name: str) -> str | None:
     """
     outcome, said = _Outcome(), StringIO()
     with redirect_stdout(said):
-        status = pytest.main([f"{ROOT / name}", "-x", "-p", "no:cacheprovider"], plugins=[outcome])
+        status = pytest.main([f"{ROOT / name}", "-x", "-p", "no:cacheprovider", "-W", LATE], plugins=[outcome])
     if isinstance(outcome.error, (AssertionError, pytest.fail.Exception)):  # The latter: an error was not raised.
         return f"{name.partition('::')[2]}: {outcome.error}"
     if status is not pytest.ExitCode.OK:

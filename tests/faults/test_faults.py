@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.hunts import run
+from tests.faults.__main__ import is_by
+from tests.faults.hunts import NAMED, run
 from tests.faults.injecting import Fault, inject, source
 from tests.faults.registry import FAULTS
+from tests.faults.serving import Hunter
 from tests.faults.table import table
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +57,33 @@ def test_the_page_is_what_the_registry_says() -> None:
     assert table() == PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "found, check, expected",
+    [
+        ("S1 at n0: nobody", "S1", True),
+        ("S12 at n0: moved", "S1", False),
+        ("S8 at n0: twice\nS1 at n0: nobody", "S1", False),
+        ("D1: gone", "D1", True),
+        ("D10: gone", "D1", False),
+        ("test_a_thing: assert 1 == 2", "test_a", False),
+    ],
+)
+def test_what_counts_as_caught(found: str, check: str, expected: bool) -> None:
+    """The first thing found must be the named check's."""
+    assert expected == is_by(found, check)
+
+
+def test_an_accident_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hunt that ends in any other error than a failed check catches nothing."""
+
+    def accident() -> None:
+        raise TypeError("S1: it only looks like one")
+
+    monkeypatch.setitem(NAMED, "accident", accident)
+    with pytest.raises(TypeError):
+        run("accident")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("hunt", HUNTS)
 def test_without_a_fault_nothing_is_found(hunt: str) -> None:
@@ -64,17 +91,16 @@ def test_without_a_fault_nothing_is_found(hunt: str) -> None:
     assert None is run(hunt)
 
 
+@pytest.fixture(scope="module")
+def hunter() -> Iterator[Hunter]:
+    """Provide the process that hunts."""
+    with Hunter() as hunter:
+        yield hunter
+
+
 @pytest.mark.slow
 @EACH
-def test_a_fault_is_caught(fault: Fault) -> None:
+def test_a_fault_is_caught(fault: Fault, hunter: Hunter) -> None:
     """By the check that the registry names, in a process of its own."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults", fault.id],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    status, said = hunter.hunt(fault.id)
+    assert 0 == status, said

@@ -90,4 +90,5 @@ def _place(me: Peer) -> tuple[str, int]:
 
 def ring(size: int, *, seed: int = 1, write_delay: float = 0.0, virtual_nodes: int = 1, **config: int) -> Watched:
     """Return an ideal ring of ``size`` addresses."""
-    return Watched(seed, Config(**config), size=size, virtual_nodes=virtual_nodes, write_delay=write_delay)
+    chosen = Config(**config)  # type: ignore[arg-type]
+    return Watched(seed, chosen, size=size, virtual_nodes=virtual_nodes, write_delay=write_delay)
