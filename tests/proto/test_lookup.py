@@ -110,6 +110,16 @@ def test_nobody_is_asked_twice() -> None:
     assert [] == questions(rig)
 
 
+def test_a_slow_peer_that_is_named_again_is_not_asked_again() -> None:
+    """It was asked, and may still answer: who names it meanwhile does not make it a candidate (L7)."""
+    rig, node = looking_up(190, 60)
+    closer(rig, 60, 150, 120, 100)
+    rig.tick(node, 0.3)
+    assert [150, 120] == questions(rig)
+    closer(rig, 120, 150, 140)
+    assert [150, 140] == questions(rig)
+
+
 def test_an_owner_that_does_not_own_is_reported() -> None:
     """Found must name somebody whose arc holds the place: else it is ignored, and the next candidate asked."""
     rig, _ = looking_up(190, 60)

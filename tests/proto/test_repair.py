@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chord_proto.effects import OpId
 from chord_proto.messages import (
     Confirm,
     Digest,
@@ -75,3 +76,16 @@ def test_confirming_takes_a_clean_round() -> None:
     assert [True, True, False, False] == [confirm(*arc) for arc in ((200, 10), (220, 240), (150, 10), (20, 40))]
     rig.receive(node, request(Replicate, peer(60), node, (record_at(5),), False, number=3))
     assert not confirm(200, 10)
+
+
+def test_a_leaver_confirms_nothing() -> None:
+    """Who asks may be its heir, about to drop what it was just handed as one copy too many."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    assert sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))
+    rig.take(node, node.leave(OpId(99), now=rig.now))
+    assert not sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))

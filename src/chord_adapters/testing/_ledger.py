@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import attrs
 
@@ -71,6 +71,8 @@ class Ledger:
         """Who went, in order, and whether by failing."""
         self._begun: dict[int, int] = {}
         """How many had gone when an operation began, by identity of its handle."""
+        self.failed: list[tuple[Put, Failed]] = []
+        """Writes that are said to have failed: nobody may ever have them."""
         self.problems: list[str] = []
         self.done = 0
 
@@ -102,7 +104,9 @@ class Ledger:
             if self.calm and expected is not None and isinstance(handle.result, Fetched):
                 version = handle.result.version
                 if version is None or version < expected:
-                    self.problems.append(f"in calm {name} reads version {version}, {expected} was acknowledged before")
+                    self.problems.append(
+                        f"D10: in calm {name} reads version {version}, {expected} was acknowledged before"
+                    )
             if name is not None:
                 self._ended(handle, name, self.entries[name], gone_before)
 
@@ -115,7 +119,9 @@ class Ledger:
             self._acknowledged(result, name, entry, gone_before)
         elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
             self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
-        elif isinstance(result, Failed) and result.reason is Failure.INVALID:
+        elif isinstance(result, Failed) and isinstance(operation, Put) and not result.outcome_unknown:
+            self.failed.append((operation, result))
+        if isinstance(result, Failed) and result.reason is Failure.INVALID:
             self.problems.append(f"{operation} is invalid")
 
     def _acknowledged(self, result: Stored, name: Name, entry: Entry, gone_before: int) -> None:
@@ -157,6 +163,14 @@ class Ledger:
         wanted = replicas_of(name, members, self.config)
         if wanted and set(wanted) <= holding:
             entry.named, entry.allowance, entry.failed = frozenset(wanted), len(wanted) - 1, False
+
+    def judge_failed(self, held: Container[bytes | None]) -> None:
+        """Note a problem for each record that is said to have failed and is among those that are held (D11)."""
+        self.problems += [
+            f"D11: {operation} failed, {result}, and its value is there"
+            for operation, result in self.failed
+            if operation.value in held
+        ]
 
     def judge(self, name: Name, result: object) -> None:
         """Note a problem unless ``result``, read after all is quiet, is what must have survived."""

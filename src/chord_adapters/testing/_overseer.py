@@ -7,7 +7,7 @@ from collections import Counter
 from chord_adapters._words import of_value
 from chord_adapters.memory import Network, Step
 from chord_proto.config import Config
-from chord_proto.effects import Effect, PeerFailed, PeerLeft, Send, Stopped
+from chord_proto.effects import Effect, PeerFailed, PeerLeft, Send, Stopped, Write
 from chord_proto.invariants import MEMBERS, Facts, Scope, Snapshot, UnderWay, Violation, check, why_not_ideal
 from chord_proto.messages import Acknowledged, Answer, Message, Neighbours, Pong, Reason, Refused
 from chord_proto.node import Node
@@ -55,6 +55,8 @@ class Overseer:
                 self._happened(node, effect)
             elif isinstance(effect.message, Acknowledged):
                 self._acknowledges(step, effect.message)
+            if isinstance(effect, Write):
+                self._writes(me, effect)
         self._silent_once_stopped(step)
         self.existed[me] = None
         before = self.views.get(me.id)
@@ -97,11 +99,23 @@ class Overseer:
                 self.assume_nothing("false suspicion")
 
     def _acknowledges(self, step: Step, message: Acknowledged) -> None:
-        """D2: what an owner acknowledges is durable with it, unless something newer is."""
-        me = step.node.me
-        kept = self._net.disk(me.address, me.index).values()
-        if message.version and not any(record.version >= message.version for record in kept):
-            raise Broken(f"D2: {me.address} acknowledges {message.version}, which is not durable there")
+        """D2, D3: what is acknowledged is durable at its owner and wherever it is said to be, unless a newer one is."""
+        for name, peers in (("D2", (step.node.me,)), ("D3", message.acked)):
+            for peer in peers:
+                view = self.views.get(peer.id)
+                if view is None or view.phase not in MEMBERS:
+                    continue
+                kept = self._net.disk(peer.address, peer.index).values()
+                if message.version and not any(record.version >= message.version for record in kept):
+                    raise Broken(f"{name}: {message.version} is acknowledged, and not durable at {peer.address}")
+
+    def _writes(self, me: Peer, write: Write) -> None:
+        """D7: a node's version of a name never goes back."""
+        disk = self._net.disk(me.address, me.index)
+        for item in write.changes:
+            kept = disk.get((item.space, item.name))
+            if kept is not None and kept.version > item.version:
+                raise Broken(f"D7: {me.address} has {kept.version} of {item.name!r} and writes {item.version}")
 
     def _silent_once_stopped(self, step: Step) -> None:
         kinds = [type(effect) for effect in step.effects]
@@ -124,14 +138,22 @@ class Overseer:
         """Say that the nodes at ``address`` are about to crash or begin to leave."""
         going = [i for i, view in self.views.items() if view.me.address == address]
         self.leaving.update(dict.fromkeys(going))
-        left = tuple(view for i, view in self.views.items() if i not in self.leaving)
-        if self.assumptions and check(self.snapshot(left), {"Z"}):
+        if self.assumptions and (check(self.snapshot(self._staying()), {"Z"}) or not self._can_spare()):
             self.assume_nothing("too many gone")
         if crash:
             for i in going:
                 self.ended[i, self.views[i].incarnation] = self._net.now
                 del self.views[i]
                 del self.leaving[i]
+
+    def _staying(self) -> tuple[NodeView, ...]:
+        """To the proof a leaver has failed in the moment in which it begins to leave: others drop it while it lives."""
+        return tuple(view for i, view in self.views.items() if i not in self.leaving)
+
+    def _can_spare(self) -> bool:
+        """Tell whether r + 1 principals stay though leavers go on telling their lists, which may skip newcomers."""
+        principals = [i for i in self.snapshot().principals if i not in self.leaving]
+        return len(principals) > max(self.config.successors, self.config.replicas - 1)
 
     def coming(self, peer: Peer) -> None:
         """Say that ``peer`` is about to start."""
@@ -165,7 +187,7 @@ class Overseer:
     def check_ring(self, scope: set[Scope], step: Step | None = None) -> None:
         """Check the whole network; raise `Broken`."""
         self.seen["whole ring checked: " + "".join(sorted(scope))] += 1
-        self._raise(check(self.snapshot(), scope), step)
+        self._raise(check(self.snapshot(self._staying()), scope), step)
 
     def look_for_assumptions(self) -> None:
         """Let Z hold from here on if the ring is ideal, has r + 1 members, and no list is under way."""

@@ -108,13 +108,16 @@ class World:
         def ideal() -> bool:
             return all(node.phase in MEMBERS for node in self.net.nodes) and self.why_not_ideal() is None
 
-        took = self._wait("L1", ideal, within=within, every=0.1, explain=self.why_not_ideal)
+        took = self._wait(self._what_is_missing, ideal, within=within, explain=self.why_not_ideal)
         self.overseer.look_for_assumptions()
         return took
 
+    def _what_is_missing(self) -> str:
+        return "L3" if self.why_not_ideal() is None else "L1"
+
     def _wait(
         self,
-        name: str,
+        name: str | Callable[[], str],
         holds: Callable[[], bool],
         *,
         within: float,
@@ -125,7 +128,7 @@ class World:
         try:
             return self.net.run_until(holds, within=within, every=every, explain=explain)
         except NotReached as error:
-            raise Broken(f"{name}: {error}") from error
+            raise Broken(f"{name if isinstance(name, str) else name()}: {error}") from error
 
     # Nodes come and go
 
@@ -279,13 +282,15 @@ class World:
         net.run_for(STAYS)
         self._wait("L4", lambda: all(handle.done for handle in self.ledger.open), within=30.0)
         self.collect()
-        self._wait("L3", self._all_ready, within=60.0, explain=self._who_is_not_ready)
+        self._wait("S18", self._all_ready, within=60.0, explain=self._who_is_not_ready)
         self.overseer.check_ring({"A", "Q"})
         if not self.parted:
             self._read_all()
         self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
         self._read_all()
         self.overseer.check_ring({"A", "Q"})
+        disks = [net.disk(node.me.address, node.me.index) for node in net.nodes]
+        self.ledger.judge_failed({record.value for disk in disks for record in disk.values()})
         if self.ledger.problems:
             raise Broken("\n".join([*self.ledger.problems, net.describe()]))
 
