@@ -134,6 +134,10 @@ class Network:
         """Return what a node has durably: records by space and name."""
         return dict(self._slot(address, index).disk)
 
+    def durable(self, address: Address, name: tuple[int, bytes], index: int = 0) -> Record | None:
+        """Return what a node has durably by this space and name."""
+        return self._slot(address, index).disk.get(name)
+
     def in_flight(self) -> tuple[InFlight, ...]:
         """Return the messages that were sent and have not arrived, in the order in which they will."""
         return self._simulation.in_flight()

@@ -41,6 +41,7 @@ from chord_adapters.testing._story import StoryError
 from chord_adapters.testing._tell import check_story, rewrite_story, run_story, stories
 from chord_adapters.testing._trace import Trace, TraceError
 from chord_adapters.testing._virtual_ring import MakeRing, VirtualRing
+from chord_adapters.testing._walk import Walked, walk
 from chord_adapters.testing._world import World
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "VirtualRing",
+    "Walked",
     "World",
     "check_story",
     "describe",
@@ -98,4 +100,5 @@ __all__ = [
     "shrunk",
     "simulate",
     "stories",
+    "walk",
 ]

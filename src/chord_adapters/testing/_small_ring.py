@@ -104,23 +104,40 @@ class SmallRing:
 
     def steps(self, state: State) -> Iterator[tuple[Step, State, str | None]]:
         """Yield everything that may happen next, the state after it, and what was wrong with the step itself."""
+        for step in self.possible(state):
+            yield step, *self.take(state, step)
+
+    def possible(self, state: State) -> Iterator[Step]:
+        """Yield everything that may happen next."""
         moments = self.moments.moments
         for position, contact in state.to_join:
-            rest = tuple(pair for pair in state.to_join if pair[0] != position)
-            begun = State(state.moments, state.parcels, rest, state.may_fail)
-            yield ("join", position, contact), *self._run(begun, position, ("join", contact))
+            yield "join", position, contact
         for position, number in enumerate(state.moments):
             if number == DEAD:
                 continue
             moment = moments[number]
-            if state.may_fail and moment.view.phase in MEMBERS:
-                failed = self._fail(state, position)
-                if self.any_failure or self._is_allowed(state, failed):
-                    yield ("fail", position, None), failed, None
+            if (
+                state.may_fail
+                and moment.view.phase in MEMBERS
+                and (self.any_failure or self._may_fail(state, position))
+            ):
+                yield "fail", position, None
             for timer in moment.timers:
-                yield ("fire", position, timer), *self._run(state, position, ("fire", timer))
+                yield "fire", position, timer
         for number in dict.fromkeys(state.parcels):
-            yield ("deliver", number, None), *self._deliver(state, number)
+            yield "deliver", number, None
+
+    def take(self, state: State, step: Step) -> tuple[State, str | None]:
+        """Return the state after a step, and what was wrong with the step itself."""
+        kind, number, argument = step
+        if kind == "join":
+            rest = tuple(pair for pair in state.to_join if pair[0] != number)
+            return self._run(state._replace(to_join=rest), number, ("join", argument))
+        if kind == "fail":
+            return self._fail(state, number), None
+        if kind == "fire":
+            return self._run(state, number, ("fire", argument))
+        return self._deliver(state, number)
 
     def words(self, step: Step) -> Action:
         """Return a step in words."""
@@ -132,13 +149,13 @@ class SmallRing:
             return (str(argument), address)
         return (kind, address) if argument is None else (kind, address, str(argument))
 
-    def _is_allowed(self, before: State, failed: State) -> bool:
+    def _may_fail(self, state: State, position: int) -> bool:
         """Tell whether a failure keeps Zave's assumption: it strands nobody, and leaves r + 1 principals if there were."""
-        snapshot = self.snapshot(failed)
+        snapshot = self.snapshot(self._fail(state, position))
         if any(snapshot.best(view) is None and view.successors for view in snapshot.live.values()):
             return False
         wanted = self.config.successors + 1
-        return len(snapshot.principals) >= wanted or len(self.snapshot(before).principals) < wanted
+        return len(snapshot.principals) >= wanted or len(self.snapshot(state).principals) < wanted
 
     # What happens then
 
