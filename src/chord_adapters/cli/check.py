@@ -16,7 +16,7 @@ from chord_adapters.cli._output import print_json, say
 from chord_adapters.testing._explorer import Explored, explore
 from chord_adapters.testing._report import draw_path, draw_plan
 from chord_adapters.testing._scenario import Scenario
-from chord_adapters.testing._simulate import Simulated, simulate
+from chord_adapters.testing._simulate import Simulated, simulate, simulate_in_processes
 
 app = App(name="check", help="Search the running code for errors: explore, simulate, fuzz.", help_format="plaintext")
 
@@ -98,6 +98,7 @@ def simulate_command(
     seeds: Annotated[Positive, Parameter(help="How many plans.")] = 200,
     first: Annotated[int, Parameter(help="The seed of the first plan.", validator=validators.Number(gte=0))] = 0,
     steps: Annotated[Positive, Parameter(help="How much happens in a plan.")] = 25,
+    jobs: Annotated[Positive, Parameter(help="Processes to share the seeds among.")] = 1,
     out: Folder = Path(),
     json: Json = False,
 ) -> int:
@@ -105,7 +106,10 @@ def simulate_command(
 
     After each the ring must heal, and what was acknowledged must be there. Status 1 when something does not hold.
     """
-    simulated = simulate(first, seeds, steps=steps, progress=_progress("simulate", "plans"))
+    if jobs > 1:
+        simulated = simulate_in_processes(first, seeds, steps=steps, jobs=min(jobs, seeds))
+    else:
+        simulated = simulate(first, seeds, steps=steps, progress=_progress("simulate", "plans"))
     _clear()
     failure = simulated.failure
     if failure is not None:

@@ -33,6 +33,8 @@ class Kind:
 
     numbers: Mapping[str, tuple[int, ...]]
     do: Callable[..., None]
+    when: Callable[[World], object]
+    """Whether it makes sense at this moment; if not, nothing happens."""
 
 
 KINDS: dict[str, Kind] = {}
@@ -76,15 +78,35 @@ class Event:
 
     def happen(self, world: World) -> None:
         """Do it, if it makes sense now."""
-        KINDS[self.kind].do(world, **self.numbers)
+        kind = KINDS[self.kind]
+        if kind.when(world):
+            kind.do(world, **self.numbers)
         world.collect()
 
 
-def happening(**numbers: tuple[int, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a kind of happening, by its name."""
+def _always(world: World) -> object:
+    return True
+
+
+def _some_up(world: World) -> object:
+    return world.up
+
+
+def _some_down(world: World) -> object:
+    return world.net.down
+
+
+def _room(world: World) -> object:
+    return world.up and len(world.net.addresses) < MOST_UP
+
+
+def happening(
+    when: Callable[[World], object] = _some_up, **numbers: tuple[int, ...]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a kind of happening, by its name; ``when`` says whether it makes sense."""
 
     def register(do: Callable[..., None]) -> Callable[..., None]:
-        KINDS[do.__name__] = Kind(numbers, do)
+        KINDS[do.__name__] = Kind(numbers, do, when)
         return do
 
     return register
@@ -93,9 +115,7 @@ def happening(**numbers: tuple[int, ...]) -> Callable[[Callable[..., None]], Cal
 NO_YES = (0, 1)
 
 
-def _up(world: World, who: int) -> str | None:
-    if not world.up:
-        return None
+def _up(world: World, who: int) -> str:
     return world.up[who % len(world.up)]
 
 
@@ -106,36 +126,31 @@ def _did(world: World, kind: str) -> None:
 # Nodes
 
 
-@happening(via=WHO)
+@happening(via=WHO, when=_room)
 def join(world: World, via: int) -> None:
     """A new node joins."""
-    if world.up and len(world.net.addresses) < MOST_UP:
-        _did(world, "join")
-        world.join([world.up[via % len(world.up)], LIGHTHOUSE])
+    _did(world, "join")
+    world.join([_up(world, via), LIGHTHOUSE])
 
 
 @happening(who=WHO)
 def leave(world: World, who: int) -> None:
     """A node leaves gracefully."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "leave")
-        world.leave(address)
+    _did(world, "leave")
+    world.leave(_up(world, who))
 
 
 @happening(who=WHO, silent=NO_YES)
 def crash(world: World, who: int, silent: int) -> None:
     """A process is killed, or a machine loses its power."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "crash, silent" if silent else "crash")
-        world.crash(address, silent=bool(silent))
+    _did(world, "crash, silent" if silent else "crash")
+    world.crash(_up(world, who), silent=bool(silent))
 
 
-@happening(who=WHO, via=WHO, disk=(2, 1, 0))
+@happening(who=WHO, via=WHO, disk=(2, 1, 0), when=_some_down)
 def restart(world: World, who: int, via: int, disk: int) -> None:
     """A node that crashed or left comes back: with its disk (2), with a torn one (1), or without (0)."""
     down = world.net.down
-    if not down:
-        return
     address = down[who % len(down)]
     if address == LIGHTHOUSE:
         contacts = [peer.address for peer in world.members()]
@@ -148,33 +163,29 @@ def restart(world: World, who: int, via: int, disk: int) -> None:
 @happening(who=WHO, ms=(300, 2_000, 20_000))
 def pause(world: World, who: int, ms: int) -> None:
     """A process sleeps."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "pause")
-        world.pause(address, ms / _PERMILLE)
+    _did(world, "pause")
+    world.pause(_up(world, who), ms / _PERMILLE)
 
 
 @happening(who=WHO, ms=(50, 400, 2_000))
 def slow_disk(world: World, who: int, ms: int) -> None:
     """Writes of a node take long."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "slow disk")
-        world.slow_disk(address, ms / _PERMILLE)
+    _did(world, "slow disk")
+    world.slow_disk(_up(world, who), ms / _PERMILLE)
 
 
 @happening(who=WHO, ms=(-2_000, 2_000, -60_000, 60_000))
 def clock(world: World, who: int, ms: int) -> None:
     """Somebody sets a civil clock."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "clock")
-        world.set_clock(address, ms / _PERMILLE)
+    _did(world, "clock")
+    world.set_clock(_up(world, who), ms / _PERMILLE)
 
 
 @happening(who=WHO, permille=(1_001, 950, 1_050))
 def drift(world: World, who: int, permille: int) -> None:
     """The clocks of a node run fast or slowly."""
-    if (address := _up(world, who)) is not None:
-        _did(world, "drift")
-        world.drift(address, permille / _PERMILLE)
+    _did(world, "drift")
+    world.drift(_up(world, who), permille / _PERMILLE)
 
 
 # The network
@@ -183,29 +194,34 @@ def drift(world: World, who: int, permille: int) -> None:
 @happening(side=tuple(range(1, 2**MOST_UP - 1)), oneway=NO_YES)
 def partition(world: World, side: int, oneway: int) -> None:
     """Two groups no longer reach each other, or one no longer reaches the other."""
-    up = world.net.addresses
-    if up:
-        _did(world, "partition, one way" if oneway else "partition")
-        groups = [[address for i, address in enumerate(up) if side >> i & 1 == bit] for bit in (0, 1)]
-        world.partition(*groups, oneway=bool(oneway))
+    _did(world, "partition, one way" if oneway else "partition")
+    groups = [[address for i, address in enumerate(world.net.addresses) if side >> i & 1 == bit] for bit in (0, 1)]
+    world.partition(*groups, oneway=bool(oneway))
 
 
 @happening(a=WHO, b=WHO, oneway=NO_YES)
 def cut(world: World, a: int, b: int, oneway: int) -> None:
     """Two nodes no longer reach each other though others reach both."""
     first, second = _up(world, a), _up(world, b)
-    if first is not None and second is not None and first != second:
+    if first != second:
         _did(world, "cut, one way" if oneway else "cut")
         world.cut(first, second, oneway=bool(oneway))
 
 
-@happening()
+@happening(when=_always)
 def heal(world: World) -> None:
     """Everybody reaches everybody again."""
     world.net.heal()
 
 
-@happening(loss=(0, 100, 300), duplicate=(0, 200), reorder=(0, 500), corrupt=(0, 0, 0, 50), slowest=(5, 5, 100, 1_500))
+@happening(
+    when=_always,
+    loss=(0, 100, 300),
+    duplicate=(0, 200),
+    reorder=(0, 500),
+    corrupt=(0, 0, 0, 50),
+    slowest=(5, 5, 100, 1_500),
+)
 def weather(world: World, loss: int, duplicate: int, reorder: int, corrupt: int, slowest: int) -> None:
     """Links get worse, or better: shares in thousandths, the longest time that a message takes in milliseconds."""
     shares = {"loss": loss, "duplicate": duplicate, "reorder": reorder, "corrupt": corrupt}
@@ -217,14 +233,14 @@ def weather(world: World, loss: int, duplicate: int, reorder: int, corrupt: int,
     world.weather(**{name: share / _PERMILLE for name, share in shares.items()}, slowest=slowest / _PERMILLE)
 
 
-@happening()
+@happening(when=_always)
 def calm(world: World) -> None:
     """Faults pause, so that Zave's assumptions may come true again."""
     world.heal()
     world.net.run_for(8.0)
 
 
-@happening(ms=(2, 10, 100, 500, 3_000, 20_000))
+@happening(when=_always, ms=(2, 10, 100, 500, 3_000, 20_000))
 def advance(world: World, ms: int) -> None:
     """Time passes."""
     world.net.run_for(ms / _PERMILLE)
@@ -237,42 +253,36 @@ def advance(world: World, ms: int) -> None:
 def put(world: World, who: int, key: int, size: int, count: int) -> None:
     """Somebody writes a record, or several do so at the same time."""
     for turn in range(count):
-        if (address := _up(world, who + turn)) is not None:
-            world.values += 1
-            world.perform(address, Put(KEYS[key], b"%d" % world.values + b"x" * size))
+        world.values += 1
+        world.perform(_up(world, who + turn), Put(KEYS[key], b"%d" % world.values + b"x" * size))
 
 
 @happening(who=WHO, key=tuple(range(len(KEYS))), count=(1, 1, 1, 8))
 def get(world: World, who: int, key: int, count: int) -> None:
     """Somebody reads a record, or several do."""
     for turn in range(count):
-        if (address := _up(world, who + turn)) is not None:
-            world.perform(address, Get(KEYS[key]))
+        world.perform(_up(world, who + turn), Get(KEYS[key]))
 
 
 @happening(who=WHO, key=tuple(range(len(KEYS))))
 def delete(world: World, who: int, key: int) -> None:
     """Somebody deletes a record."""
-    if (address := _up(world, who)) is not None:
-        world.perform(address, Delete(KEYS[key]))
+    world.perform(_up(world, who), Delete(KEYS[key]))
 
 
 @happening(who=WHO, block=tuple(range(len(BLOCKS))))
 def store(world: World, who: int, block: int) -> None:
     """Somebody stores a block."""
-    if (address := _up(world, who)) is not None:
-        world.perform(address, Store(BLOCKS[block]))
+    world.perform(_up(world, who), Store(BLOCKS[block]))
 
 
 @happening(who=WHO, block=tuple(range(len(BLOCKS))))
 def fetch(world: World, who: int, block: int) -> None:
     """Somebody fetches a block."""
-    if (address := _up(world, who)) is not None:
-        world.perform(address, Fetch(content_key(BLOCKS[block])))
+    world.perform(_up(world, who), Fetch(content_key(BLOCKS[block])))
 
 
 @happening(who=WHO, place=tuple(range(2**16)))
 def locate(world: World, who: int, place: int) -> None:
     """Somebody asks for an owner."""
-    if (address := _up(world, who)) is not None:
-        world.perform(address, Locate(place << world.config.bits - 16))
+    world.perform(_up(world, who), Locate(place << world.config.bits - 16))

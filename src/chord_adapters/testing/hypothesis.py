@@ -129,7 +129,7 @@ def _add_rule(kind: str) -> None:
     happens.__name__ = kind
     happens.__doc__ = KINDS[kind].do.__doc__
     strategies: dict[str, Any] = {name: st.sampled_from(values) for name, values in KINDS[kind].numbers.items()}
-    begun = precondition(lambda self: self._world is not None)
+    begun = precondition(lambda self: self._world is not None and bool(KINDS[kind].when(self._world)))
     setattr(ChordMachine, kind, begun(rule(**strategies)(happens)))  # type: ignore[no-untyped-call]
 
 

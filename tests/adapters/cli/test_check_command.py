@@ -36,6 +36,12 @@ def test_plans_are_simulated(chord: Command) -> None:
     assert done["events"] > 0
 
 
+def test_processes_share_the_seeds(chord: Command) -> None:
+    """Two processes run the same plans as one."""
+    one, two = (chord.document("check", "simulate", "--seeds", "4", "--jobs", jobs) for jobs in ("1", "2"))
+    assert [one[name] for name in ("plans", "events", "never")] == [two[name] for name in ("plans", "events", "never")]
+
+
 def test_a_fault_is_found_by_exploring(
     broken: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
