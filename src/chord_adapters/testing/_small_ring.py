@@ -165,11 +165,18 @@ class SmallRing:
         kept = tuple(n for n in state.parcels if parcels[n].to != address or parcels[n].asks is not None)
         return State(_with(state.moments, position, DEAD), kept, state.to_join, state.may_fail - 1)
 
-    def _run(self, state: State, position: int, given: Input) -> tuple[State, str | None]:
-        """Return the state after one input of one node, and what follows in the same step."""
+    def _run(
+        self, state: State, position: int, given: Input, under_way: list[int] | None = None
+    ) -> tuple[State, str | None]:
+        """Return the state after one input of one node, and what follows in the same step.
+
+        ``under_way`` is what is left of the state's parcels, to be changed here.
+        """
         outcome = self.moments.run(state.moments[position], given)
-        under_way, problem = list(state.parcels), outcome.problem
-        if outcome.given_up:
+        problem = outcome.problem
+        if under_way is None:
+            under_way = list(state.parcels)
+        if outcome.given_up and under_way:
             under_way = [self._forgotten(number, position, outcome.given_up) for number in under_way]
         asked: int | None = None
         for number in outcome.sent:
@@ -183,7 +190,8 @@ class SmallRing:
                     asked = number
             elif number not in under_way:  # The same word twice at one time is the same word.
                 under_way.append(number)
-        under_way.sort()
+        if outcome.sent or outcome.given_up:
+            under_way.sort()
         after = State(_with(state.moments, position, outcome.moment), tuple(under_way), state.to_join, state.may_fail)
         if asked is not None:
             after, more = self._deliver(after, asked, at_once=True)
@@ -201,20 +209,19 @@ class SmallRing:
         parcel = parcels[number]
         under_way = list(state.parcels)
         under_way.remove(number)
-        rest = state._replace(parcels=tuple(under_way))
         to, sender = self._position.get(parcel.to, DEAD), self._position[parcel.sender]
-        if to != DEAD and rest.moments[to] != DEAD:
-            after, problem = self._run(rest, to, ("receive", number))
+        if to != DEAD and state.moments[to] != DEAD:
+            after, problem = self._run(state, to, ("receive", number), under_way)
             if parcel.asks is not None and (self.exchanges or at_once):
                 answer = next((other for other in after.parcels if parcels[other].answers == parcel.asks), None)
                 if answer is not None:
                     after, more = self._deliver(after, answer)
                     return after, problem or more
             return after, problem
-        waits = rest.moments[sender] != DEAD and parcel.asks is not None
-        if waits and parcel.asks in self.moments.moments[rest.moments[sender]].asked:
-            return self._run(rest, sender, ("silence", parcel.asks))
-        return rest, None
+        waits = state.moments[sender] != DEAD and parcel.asks is not None
+        if waits and parcel.asks in self.moments.moments[state.moments[sender]].asked:
+            return self._run(state, sender, ("silence", parcel.asks), under_way)
+        return state._replace(parcels=tuple(under_way)), None
 
 
 def _with(moments: tuple[int, ...], position: int, number: int) -> tuple[int, ...]:
