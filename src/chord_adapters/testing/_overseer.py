@@ -179,12 +179,18 @@ class Overseer:
         self._refresh()
         going = [i for i, view in self.views.items() if view.me.address == address]
         self.leaving.update(dict.fromkeys(going))
-        if self.assumptions and (check(self.snapshot(self._staying()), {"Z"}) or not self._can_spare()):
-            self.assume_nothing("too many gone")
         if crash:
             for i in going:
                 self.ended[i, self.views[i].incarnation] = self._net.now
                 self._forget(i)
+        if self.assumptions and (check(self.snapshot(self._staying()), {"Z"}) or not self._can_spare()):
+            self.assume_nothing("too many gone")
+
+    def may_fail(self, address: str) -> bool:
+        """Tell whether the nodes at ``address`` may crash now without breaking Zave's assumptions."""
+        self._refresh()
+        left = tuple(view for view in self.views.values() if view.me.address != address)
+        return not check(self.snapshot(left), {"Z"})
 
     def _staying(self) -> tuple[NodeView, ...]:
         """To the proof a leaver has failed in the moment in which it begins to leave: others drop it while it lives."""
