@@ -38,4 +38,4 @@ def test_the_invariant_holds_while_nodes_join_and_fail(r: int) -> None:
         assert overseer.assumptions, f"broken: {overseer.seen}"
     assert joins > 5
     assert failures > 5 or r == 1  # With lists of one, a failure strands whoever points there.
-    assert overseer.seen["whole ring checked: Z"] > STEPS / 100
+    assert overseer.seen["whole ring checked: Z"] > 20
