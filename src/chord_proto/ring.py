@@ -21,7 +21,7 @@ from chord_proto.ring_state import (
     Step,
     has_failed,
 )
-from chord_proto.routing import cut_list
+from chord_proto.routing import cut_list, is_full
 
 
 class Ring(RingState):
@@ -167,10 +167,16 @@ class Ring(RingState):
         return True
 
     def _drop_successor(self, peer: Peer) -> None:
-        """No answer: drop it from the list and notify the next one."""
+        """No answer: drop it from the list and notify the next one.
+
+        A full list that came round names r of the ring's nodes, and there may be more by now.  Without one of them
+        it is short, and must not be taken for short because it came round: a joiner would go on from its end to
+        this node, past the others.
+        """
         routing = self.ctx.routing
         rest = tuple(other for other in routing.successors if other.id != peer.id)
-        self.set_successors(rest, came_round=routing.came_round)
+        whole = routing.came_round and not (rest and is_full(self.ctx.me, routing.successors, self.ctx.config))
+        self.set_successors(rest, came_round=whole)
         if rest:
             self.ctx.notify(rest[0])
 
@@ -295,9 +301,9 @@ class Ring(RingState):
         ctx, routing = self.ctx, self.ctx.routing
         was_predecessor = routing.predecessor is not None and routing.predecessor.id == leaver.id
         ctx.left(leaver)
+        self.narrow(leaver)
         if any(peer.id == leaver.id for peer in routing.successors):
             self._drop_successor(leaver)
-        self.narrow(leaver)
         if not routing.successors:
             routing.learn((*successors, *(() if predecessor is None else (predecessor,))), ctx.now)
         if was_predecessor:

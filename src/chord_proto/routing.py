@@ -32,14 +32,21 @@ def cut_list(me: Peer, peers: Iterable[Peer], config: Config) -> tuple[tuple[Pee
             return tuple(kept), True
         if peer.id in ids:
             continue
-        if len(kept) >= config.successors and (
-            len(addresses) >= config.replicas or len(kept) >= config.successors + LIST_SLACK
-        ):
+        if _is_enough(len(kept), len(addresses), config):
             break
         kept.append(peer)
         ids.add(peer.id)
         addresses.add(peer.address)
     return tuple(kept), False
+
+
+def is_full(me: Peer, peers: tuple[Peer, ...], config: Config) -> bool:
+    """Tell whether a list of these would not be run on: it names r nodes and R distinct addresses."""
+    return _is_enough(len(peers), len({me.address, *(peer.address for peer in peers)}), config)
+
+
+def _is_enough(nodes: int, addresses: int, config: Config) -> bool:
+    return nodes >= config.successors and (addresses >= config.replicas or nodes >= config.successors + LIST_SLACK)
 
 
 def first_distinct(peers: Iterable[Peer], count: int) -> tuple[Peer, ...]:

@@ -243,13 +243,15 @@ class Overseer:
         self._raise(check(self.snapshot(self._staying()), scope), step)
 
     def look_for_assumptions(self) -> None:
-        """Let Z hold from here on if the ring is ideal, has r + 1 members, and no list is under way."""
+        """Let Z hold from here on if the ring is ideal, has r + 1 members, no list is under way, nobody falsely suspected."""
         if self.assumptions or self.leaving or any(view.me.index for view in self.views.values()):
             return
         self._refresh()
         views = tuple(self.views.values())
         members = [view for view in views if view.phase in MEMBERS]
         quiet = not any(isinstance(sent.message, Neighbours) for sent in self._net.in_flight())
+        living = {view.me.id for view in members}
+        quiet = quiet and not any(living.intersection(node.ctx.routing.suspects) for node in self._net.nodes)
         if len(members) > self.config.successors and quiet and why_not_ideal(views, self.config) is None:
             self.assumptions = not check(self.snapshot(), {"Z"})
             self.seen["assumptions hold"] += 1

@@ -22,7 +22,7 @@ class Walked:
     path: tuple[Action, ...] = ()
 
 
-def walk(scenario: Scenario, *, steps: int, seed: int = 0, longest: int = 400) -> Walked:
+def walk(scenario: Scenario, *, steps: int, seed: int = 0, longest: int = 80) -> Walked:
     """Go ``steps`` steps from the scenario's first state, a new way after ``longest`` steps or where a way ends.
 
     After every step the invariants are checked, A and, where the members are more than r, Z; lists under way count as
