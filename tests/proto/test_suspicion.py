@@ -95,6 +95,16 @@ def test_a_broken_connection_has_the_neighbour_asked() -> None:
     assert [] == rig.take(node, node.unreachable("stranger:1", now=rig.now))
 
 
+def test_a_neighbour_that_does_not_answer_the_question_has_failed() -> None:
+    """The question after a broken connection: a node that answers that it is no member any more is suspected."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100, 150], came_round=False)
+    (ping,) = sent(Ping, rig.take(node, node.unreachable(peer(150), now=rig.now)))
+    rig.reply(ping, Pong, False, ())
+    assert [PeerFailed(peer(150))] == only(PeerFailed, rig.events)
+    assert node.ctx.routing.is_suspect(peer(150))
+
+
 def test_a_gap_in_ones_own_inputs_gives_fresh_timeouts() -> None:
     """A machine that slept for minutes suspects nobody on waking, and does suspect who then stays silent."""
     rig, node, asked = waiting()
