@@ -5,7 +5,8 @@ from __future__ import annotations
 from chord_proto.effects import Effect
 from chord_proto.messages import FindSuccessor, Found, GetDigest, GetNeighbours, Neighbours, Ping
 from chord_proto.node import Node
-from tests.proto.rig import Rig, peer, sent
+from chord_proto.peer import Peer
+from tests.proto.rig import Rig, peer, request, sent
 
 
 def probing(lost: int = 30, *, busy: bool = False) -> tuple[Rig, Node]:
@@ -46,6 +47,12 @@ def found(rig: Rig, *places: int, lost: int = 30) -> list[Effect]:
 def asked(effects: list[Effect]) -> list[int | None]:
     """Return who is asked for its list."""
     return [message.target for message in sent(GetNeighbours, effects)]
+
+
+def answers(rig: Rig, node: Node, place: int) -> list[tuple[Peer, tuple[Peer, ...], bool]]:
+    """Return what a node says for certain of a place."""
+    effects = rig.receive(node, request(FindSuccessor, peer(100), node, place))
+    return [(message.predecessor, message.successors, message.came_round) for message in sent(Found, effects)]
 
 
 def next_probe(node: Node) -> float:
@@ -91,6 +98,21 @@ def test_a_ring_of_one_asks_whoever_is_found() -> None:
     while not probes(rig, 30):
         rig.tick(node, 0.05)
     assert [90] == asked(found(rig, 90))
+
+
+def test_with_a_successor_but_no_predecessor_yet_it_is_no_ring_of_one() -> None:
+    """A ring of one that has adopted a successor is sure of what lies before that one, and of nothing else."""
+    rig = Rig()
+    node = rig.create(10)
+    assert [(node.me, (node.me,), True)] == answers(rig, node, 190)
+    node.ctx.suspect(peer(30))
+    while not probes(rig, 30):
+        rig.tick(node, 0.05)
+    found(rig, 90)
+    rig.reply(rig.asked(GetNeighbours, peer(90)), Neighbours, peer(5), (peer(120),), False, 3)
+    assert (None, (peer(90), peer(120))) == (node.predecessor, node.successors)
+    assert [(node.me, (peer(90), peer(120)), False)] == answers(rig, node, 50)
+    assert [] == answers(rig, node, 190)
 
 
 def test_who_is_known_between_is_asked_without_a_probe() -> None:

@@ -103,8 +103,9 @@ def test_a_predecessor_that_is_no_member_any_more_gives_way_at_once() -> None:
     rig, node = member()
     (dial,) = notify(rig, node, 150)
     (ask,) = sent(Ping, pong(rig, dial))  # type: ignore[arg-type]
-    pong(rig, ask, member=False)
+    effects = pong(rig, ask, member=False)
     assert peer(150) == node.predecessor
+    assert [PeerFailed(peer(200))] == only(PeerFailed, effects)
 
 
 def test_a_silent_predecessor_is_not_emptied() -> None:
@@ -181,6 +182,17 @@ def test_the_closest_notification_waits_in_the_slot(order: tuple[int, ...]) -> N
     assert [[], [], []] == [notify(rig, node, place) for place in order]
     effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
     assert [240] == [ping.target for ping in sent(Ping, effects)]
+
+
+def test_who_falls_silent_in_the_slot_is_not_dialled() -> None:
+    """The notification of a peer suspected meanwhile is forgotten; that of another one is kept."""
+    for suspect, expected in ((240, []), (100, [240])):
+        rig, node, asked = in_a_step()
+        notify(rig, node, 240)
+        node.ctx.suspect(peer(suspect))
+        rig.tick(node)
+        effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+        assert expected == [ping.target for ping in sent(Ping, effects)], suspect
 
 
 def test_a_lie_about_ones_place_is_reported() -> None:
