@@ -128,3 +128,49 @@ def test_who_is_known_between_is_asked_without_a_probe() -> None:
         rig.humour(Ping, GetDigest)
         effects = rig.tick(node, 0.05)
     assert [30] == [target for target in asked(effects) if target != 60]
+
+
+def probed(place: int, seeds: tuple[int, ...], lost: tuple[int, ...], *, times: int) -> tuple[list[str], list[float]]:
+    """Return whom a node at ``place`` probes, probe after probe, and how long it waits each time."""
+    rig = Rig()
+    node = rig.add(place)
+    rig.take(node, node.join(rig.op(), [peer(each).address for each in seeds], now=rig.now))
+    rig.meet(node, seeds[0], (60, 100), came_round=False)
+    for each in lost:
+        node.ctx.suspect(peer(each))
+    asked, waits = [], []
+    for _ in range(times):
+        rig.under_way.clear()
+        waits.append(next_probe(node) - rig.now)
+        rig.tick(node, waits[-1])
+        after = (place + 1) % 256
+        found = [
+            each for each in rig.under_way if isinstance(each.message, FindSuccessor) and each.message.place == after
+        ]
+        asked += [each.to for each in found]
+    return asked, waits
+
+
+def test_who_is_lost_and_the_seeds_take_turns() -> None:
+    """Every other probe asks a lost peer, each in its turn, the others a seed."""
+    asked, _ = probed(10, (200,), (30, 40), times=6)
+    assert [30, 200, 40, 200, 30, 200] == [next(i for i in (30, 40, 200) if peer(i).address == to) for to in asked]
+
+
+def test_without_lost_peers_all_seeds_are_asked() -> None:
+    """Each seed has its turn, for a partition may have begun before this node joined; the circle closes after 255."""
+    asked, _ = probed(255, (200, 210), (), times=4)
+    assert [200, 210, 210, 200] == [next(i for i in (200, 210) if peer(i).address == to) for to in asked]
+
+
+def test_a_node_does_not_probe_itself() -> None:
+    """Its own address among the seeds is passed over."""
+    asked, _ = probed(10, (200, 10), (), times=4)
+    assert {peer(200).address} == set(asked)
+    assert 2 == len(asked)
+
+
+def test_probes_become_rare() -> None:
+    """The interval doubles up to ``probe_interval_max``, a fifth more or less."""
+    _, waits = probed(10, (200,), (), times=6)
+    assert all(0.8 * each <= wait <= 1.2 * each for each, wait in zip((2, 4, 8, 16, 30, 30), waits, strict=True)), waits

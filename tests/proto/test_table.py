@@ -92,6 +92,23 @@ def test_merging_forgets_the_order(items: list[Record], random: object) -> None:
     assert one.digest(7, 7) == two.digest(7, 7)
 
 
+def test_what_was_dropped_leaves_nothing_in_the_digest() -> None:
+    """More records than sectors, a third of them dropped again: sizes and digests are those of the others alone."""
+    names = [(b"k%d" % number).ljust(20, b"\0") for number in range(40)]
+    items = [Record(space, name, name[:3], "1", 0) for name in names for space in (0, 1)]
+    table, other = Table(4), Table(4)
+    for item in items:
+        table.put(item)
+    for item in items[::3]:
+        table.drop(item.space, item.name)
+    for item in items:
+        if item not in items[::3]:
+            other.put(item)
+    assert (other.bytes, list(other.on_arc(0, 0))) == (table.bytes, list(table.on_arc(0, 0)))
+    for start in range(16):
+        assert [other.digest(start, end) for end in range(16)] == [table.digest(start, end) for end in range(16)]
+
+
 @given(st.lists(ITEMS, max_size=12), ITEMS, PLACES, PLACES)
 def test_a_digest_tells_tables_apart(items: list[Record], other: Record, start: int, end: int) -> None:
     """A record more, or a newer version of one, on the arc changes the digest; off the arc it does not."""
