@@ -43,10 +43,17 @@ class Model(RuleBasedStateMachine):
         if newer:
             self.held[item.space, item.name] = item
 
-    @rule(item=ITEMS)
-    def drop(self, item: Record) -> None:
-        self.table.drop(item.space, item.name)
-        self.held.pop((item.space, item.name), None)
+    @rule(items=st.lists(ITEMS, min_size=10, max_size=30))
+    def put_many(self, items: list[Record]) -> None:
+        for item in items:
+            self.put(item)
+
+    @rule(item=ITEMS, held=st.booleans(), which=st.integers(0, 59))
+    def drop(self, item: Record, held: bool, which: int) -> None:
+        keys = sorted(self.held)
+        key = keys[which % len(keys)] if held and keys else (item.space, item.name)
+        self.table.drop(*key)
+        self.held.pop(key, None)
 
     @rule(start=PLACES, end=PLACES, skip=st.integers(0, 5))
     def walk(self, start: int, end: int, skip: int) -> None:
@@ -69,8 +76,12 @@ class Model(RuleBasedStateMachine):
         assert self.held == self.table.records
         assert len(self.held) == len(self.table)
         assert sum(len(item.value or b"") for item in self.held.values()) == self.table.bytes
+        anew = Table(4)
         for item in self.held.values():
             assert item == self.table.get(item.space, item.name)
+            anew.put(item)
+        assert anew.digest(0, 0) == self.table.digest(0, 0)
+        assert anew.digest(9, 4) == self.table.digest(9, 4)
 
 
 TestTable = Model.TestCase
