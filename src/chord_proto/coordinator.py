@@ -118,7 +118,7 @@ class Coordinator:
         elif pending.granter is not None:
             ctx.answer(asker, Elsewhere, (pending.granter,), True)
         elif held is not None:
-            ctx.answer(asker, Value, held, self._others() if is_block else ())
+            ctx.answer(asker, Value, held, ())
         elif others := self._others():
             ctx.answer(asker, Elsewhere, others, True)
         else:

@@ -139,6 +139,19 @@ def test_a_write_whose_place_is_lost_is_given_up_at_once() -> None:
     effects = rig.tick(node, 0.13)
     assert [Reason.OUTCOME_UNKNOWN] == [each.reason for each in sent(Refused, effects)]
     assert 0 == spreading(node)
+    assert [] == rig.reply(rig.asked(Replicate, peer(60)), Done)
+
+
+def test_who_leaves_says_of_its_writes_that_their_outcome_is_unknown() -> None:
+    """A write still on its way when the node goes: no other node knows how it will end."""
+    rig, node = owner()
+    put(rig, node)
+    rig.take(node, node.leave(rig.op(), now=rig.now))
+    effects: list[Effect] = []
+    while node.deadline is not None:
+        rig.under_way.clear()
+        effects += rig.tick(node, node.deadline - rig.now)
+    assert [(77, Reason.OUTCOME_UNKNOWN)] == [(each.request, each.reason) for each in sent(Refused, effects)]
 
 
 def test_a_block_waits_for_the_present_replicas() -> None:
@@ -294,3 +307,41 @@ def test_with_nobody_to_fetch_from_readers_wait() -> None:
         rig.tick(node, 0.13)
     effects = rig.receive(node, request(GetRecord, peer(150), node, 0, name_at(5), False, number=1))
     assert [(1, Reason.NOT_READY)] == [(each.request, each.reason) for each in sent(Refused, effects)]
+
+
+def test_what_is_not_granted_yet_is_not_decided() -> None:
+    """The owner by the pointers, but not yet by a grant: not ready."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False, granted=False)
+    assert [Reason.NOT_READY] == [each.reason for each in sent(Refused, put(rig, node))]
+
+
+@pytest.mark.parametrize("place, accepted", [(180, True), (5, False)])
+def test_a_block_is_taken_from_the_owner_of_its_key(place: int, accepted: bool) -> None:
+    """Where a block belongs its name says, not the hash of its name."""
+    rig, node = owner()
+    effects = rig.receive(node, request(Replicate, peer(200), node, (block_at(place),), True))
+    assert (accepted, not accepted) == (bool(sent(Done, effects)), bool(sent(Refused, effects)))
+
+
+def test_what_repair_brings_into_ones_range_is_not_shared_yet() -> None:
+    """Each record or block on it counts, so that repair compares again; others do not."""
+    rig, node = owner()
+    unshared = node.writes.unshared
+    given = (record_at(5), block_at(5), record_at(150), block_at(150), record_at(6))
+    counts = []
+    for number, item in enumerate(given):
+        rig.receive(node, request(Replicate, peer(60), node, (item,), False, number=number))
+        counts.append(node.writes.unshared - unshared)
+    assert [1, 2, 2, 2, 3] == counts
+
+
+def test_after_a_failed_write_nothing_more_is_kept() -> None:
+    """Who wants copies kept, repair too, is told at once that they are not durable."""
+    rig, node = owner()
+    rig.durable = False
+    (write,) = only(Write, put(rig, node))
+    rig.take(node, node.write_failed(write.id, now=rig.now))
+    node.writes.keep((record_at(150),), "purpose")
+    node.writes.drop(((0, name_at(5)),))
+    assert [("purpose", None, False)] == node.ctx.outcomes

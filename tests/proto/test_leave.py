@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chord_proto.effects import OpId, PeerLeft, Send, Stopped
@@ -25,7 +26,7 @@ from chord_proto.messages import (
 from chord_proto.node import Node
 from chord_proto.operations import Left
 from chord_proto.phase import Phase
-from tests.proto.rig import Rig, name_at, only, peer, record_at, request, ring_of, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 
 def leaving() -> tuple[Rig, Node]:
@@ -78,6 +79,17 @@ def test_who_depends_on_it_is_told_before_it_goes() -> None:
     before = node.phase
     rig.reply(told[230], Done)
     assert (Phase.LEAVING, Phase.STOPPED) == (before, node.phase)
+
+
+def test_who_asked_long_ago_does_not_depend_on_it() -> None:
+    """Three periods of stabilise without a question: it has found another successor."""
+    rig = Rig(attrs.evolve(CONFIG, stabilize_interval=2.0))
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.receive(node, request(GetNeighbours, peer(230), node))
+    rig.tick(node, 5.9)
+    assert (peer(230),) == node.ring.dependants()
+    rig.tick(node, 0.2)
+    assert () == node.ring.dependants()
 
 
 def test_everybody_hears_who_has_the_range() -> None:

@@ -61,10 +61,11 @@ def test_it_ends_at_the_owners_predecessor() -> None:
 def test_each_question_comes_closer() -> None:
     """Candidates that do not lie between the best that answered and the place are not asked (L7)."""
     rig, node = looking_up(190, 60)
+    hops = node.stats().hops
     closer(rig, 60, 150, 50, 30, 200, 10)
     assert [150] == questions(rig)
     closer(rig, 150, 120, 60, 150, 195)
-    assert [] == questions(rig)
+    assert ([], hops + 2) == (questions(rig), node.stats().hops)
     assert node.view().operations
 
 
@@ -162,6 +163,7 @@ def test_the_hops_are_bounded() -> None:
         closer(rig, place, place + 1)
     assert [] == questions(rig)
     assert 1 == len(node.view().operations)
+    assert [] == [lookup for lookup in node.lookups.active.values() if lookup.place == 230]
     rig.tick(node, 20.0)
     assert Failed(Failure.UNREACHABLE) == rig.result(OpId(1))
 

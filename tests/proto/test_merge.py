@@ -174,3 +174,16 @@ def test_probes_become_rare() -> None:
     """The interval doubles up to ``probe_interval_max``, a fifth more or less."""
     _, waits = probed(10, (200,), (), times=6)
     assert all(0.8 * each <= wait <= 1.2 * each for each, wait in zip((2, 4, 8, 16, 30, 30), waits, strict=True)), waits
+
+
+def test_probes_are_frequent_again_once_somebody_falls_silent() -> None:
+    """However rare they had become, the next one comes within the first interval."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    for _ in range(4):
+        rig.under_way.clear()
+        rig.tick(node, next_probe(node) - rig.now)
+    assert next_probe(node) > rig.now + 10.0
+    node.ctx.suspect(peer(100))
+    rig.tick(node)
+    assert next_probe(node) <= rig.now + 1.2 * rig.config.probe_interval

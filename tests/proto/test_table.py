@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import xor
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -118,6 +121,27 @@ def test_what_was_dropped_leaves_nothing_in_the_digest() -> None:
     assert (other.bytes, list(other.on_arc(0, 0))) == (table.bytes, list(table.on_arc(0, 0)))
     for start in range(16):
         assert [other.digest(start, end) for end in range(16)] == [table.digest(start, end) for end in range(16)]
+
+
+def test_a_digest_by_sectors_is_that_of_the_records_one_by_one() -> None:
+    """More records than sectors: each arc's digest is the XOR of those that tables of a single record have."""
+    table = Table(10)
+    single: dict[int, list[int]] = {place: [] for place in range(1 << 10)}
+    for number in range(400):
+        item = Record(Space.RECORD, b"k%d" % number, b"v", "1", 0)
+        table.put(item)
+        alone = Table(10)
+        alone.put(item)
+        if number % 5:
+            single[place_of(item.space, item.name, 10)].append(int.from_bytes(alone.digest(0, 0)[1]))
+        else:
+            table.drop(item.space, item.name)
+    assert len(table) > 256
+    for start in range(0, 1 << 10, 37):
+        for end in (start, start + 1, start + 3, start + 200, start + 1000):
+            hashes = [each for place, found in single.items() if within(start, place, end % 1024) for each in found]
+            expected = len(hashes), reduce(xor, hashes, 0).to_bytes(16)
+            assert expected == table.digest(start, end % 1024), (start, end)
 
 
 @given(st.lists(ITEMS, max_size=12), ITEMS, PLACES, PLACES)
