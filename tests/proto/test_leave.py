@@ -92,6 +92,18 @@ def test_who_asked_long_ago_does_not_depend_on_it() -> None:
     assert () == node.ring.dependants()
 
 
+def test_only_the_latest_askers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than the bound those are forgotten who asked longest ago."""
+    monkeypatch.setattr("chord_proto.ring_state._MAX_ASKERS", 2)
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    remembered = []
+    for number, place in enumerate((230, 231, 230, 232)):
+        rig.receive(node, request(GetNeighbours, peer(place), node, number=number))
+        remembered.append([each.id for each in node.ring.dependants()])
+    assert [[230], [230, 231], [231, 230], [230, 232]] == remembered
+
+
 def test_everybody_hears_who_has_the_range() -> None:
     """All but the heir are told what it was granted, so that they neither take it over nor look for it elsewhere."""
     rig, _ = leaving()
@@ -176,6 +188,17 @@ def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
     assert [100] == [notify.target for notify in sent(Notify, effects)]
     assert ([PeerLeft(peer(60))], 1) == (only(PeerLeft, effects), len(sent(Done, effects)))
     assert [] == sent(Ping, effects)
+
+
+def test_a_successor_that_leaves_while_it_is_asked_ends_the_step() -> None:
+    """The next one is notified once, and the node is free for the next step; so it is when nobody is left."""
+    for after, expected in (([60, 100], [100]), ([60], [])):
+        rig = Rig()
+        node = rig.member(10, before=200, after=after, came_round=False)
+        assert node.view().busy
+        effects = rig.receive(node, request(Leaving, peer(60), node, node.me, (), (), (), ()))
+        assert expected == [notify.target for notify in sent(Notify, effects)]
+        assert not node.view().busy
 
 
 def test_a_leaving_predecessor_names_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chord_proto.effects import Misbehaved, PeerFailed, PredecessorChanged, Send
@@ -18,7 +19,7 @@ from chord_proto.messages import (
     Refused,
 )
 from chord_proto.node import Node
-from tests.proto.rig import Rig, only, peer, request, sent
+from tests.proto.rig import CONFIG, Rig, only, peer, request, sent
 
 
 def member() -> tuple[Rig, Node]:
@@ -182,6 +183,49 @@ def test_the_closest_notification_waits_in_the_slot(order: tuple[int, ...]) -> N
     assert [[], [], []] == [notify(rig, node, place) for place in order]
     effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
     assert [240] == [ping.target for ping in sent(Ping, effects)]
+
+
+def test_who_waited_in_the_slot_is_not_dialled_twice_in_a_life() -> None:
+    """It had answered in this life before: rectify sees it as soon as the step ends."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 240)
+    pong(rig, ping, member=False)
+    rig.run(1.25)
+    asked = rig.asked(GetNeighbours, peer(60))
+    assert [] == notify(rig, node, 240)
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert peer(240) == node.predecessor
+
+
+def test_an_answer_to_the_dial_during_a_step_waits() -> None:
+    """Dialled before the step, answered in it: the pointers move only once the step has ended."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 240)
+    while not node.view().busy:
+        rig.tick(node, 0.05)
+    pong(rig, ping)
+    assert peer(200) == node.predecessor
+    rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert peer(240) == node.predecessor
+
+
+def test_who_is_no_member_takes_no_notification() -> None:
+    """A node that has not joined has no predecessor to be."""
+    rig = Rig()
+    node = rig.add(10)
+    assert [] == notify(rig, node, 230)
+
+
+def test_a_dial_that_could_not_be_made_is_made_for_the_next_notification() -> None:
+    """Too many requests are out: the notification is lost, not the node's ear for others."""
+    rig = Rig(attrs.evolve(CONFIG, max_requests=8))
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    while node.stats().requests < 8:
+        rig.take(node, node.locate(rig.op(), 190, now=rig.now))
+    assert [] == notify(rig, node, 230)
+    rig.reply(rig.asked(FindSuccessor), Found, peer(150), (peer(200),), False)
+    assert [230] == [ping.target for ping in notify(rig, node, 230)]
 
 
 def test_who_falls_silent_in_the_slot_is_not_dialled() -> None:
