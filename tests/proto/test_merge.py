@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chord_proto.effects import Effect
-from chord_proto.messages import FindSuccessor, Found, GetDigest, GetNeighbours, Neighbours, Ping
+from chord_proto.messages import Closer, FindSuccessor, Found, GetDigest, GetNeighbours, Neighbours, Ping
 from chord_proto.node import Node
 from chord_proto.peer import Peer
 from tests.proto.rig import Rig, peer, request, sent
@@ -73,6 +73,13 @@ def test_who_is_found_between_is_asked_and_adopted_once_it_answers() -> None:
     assert ([30], True, peer(60)) == (asked(effects), node.view().busy, node.successors[0])
     rig.reply(rig.asked(GetNeighbours, peer(30)), Neighbours, peer(5), (peer(90),), False, 3)
     assert (peer(30), peer(90)) == node.successors
+
+
+def test_a_probe_does_not_come_back_to_the_node_itself() -> None:
+    """The other side may name it as the closest before its place: it asks the next closest, not itself."""
+    rig, _ = probing()
+    effects = rig.reply(probes(rig, 30)[-1], Closer, (peer(10), peer(5)))
+    assert [5] == [message.target for message in sent(FindSuccessor, effects)]
 
 
 def test_who_is_found_behind_the_successor_is_not_asked() -> None:
