@@ -55,6 +55,7 @@ def test_it_ends_at_the_owners_predecessor() -> None:
     located = rig.result(OpId(1))
     assert (peer(200), (peer(200), peer(210), peer(220))) == (located.owner, located.replicas)
     assert hops + 1 == node.stats().hops
+    assert (peer(200), peer(220)) == tuple(node.ctx.routing.likely_owner(place) for place in (195, 215))
     assert [(60, 0.0), (150, 0.05)] == [(hop.peer.id, round(hop.seconds, 6)) for hop in located.path]
 
 
@@ -151,8 +152,8 @@ def test_an_owner_that_does_not_own_is_reported() -> None:
     rig, _ = looking_up(190, 60)
     closer(rig, 60, 150, 120)
     effects = rig.reply(rig.asked(FindSuccessor, peer(150)), Found, peer(150), (peer(180),), False)
-    assert 1 == len(only(Misbehaved, effects))
-    assert [120] == questions(rig)
+    told = [Misbehaved(peer(150).address, "an owner that does not own the place")]
+    assert (told, [120]) == (only(Misbehaved, effects), questions(rig))
 
 
 def test_the_hops_are_bounded() -> None:

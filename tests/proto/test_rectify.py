@@ -5,7 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from chord_proto.config import Config
 from chord_proto.effects import Misbehaved, PeerFailed, PredecessorChanged, Send
+from chord_proto.identifiers import between
 from chord_proto.messages import (
     Busy,
     FindSuccessor,
@@ -19,6 +21,8 @@ from chord_proto.messages import (
     Refused,
 )
 from chord_proto.node import Node
+from chord_proto.peer import Peer
+from chord_proto.routing import LIST_SLACK
 from tests.proto.rig import CONFIG, Rig, only, peer, request, sent
 
 
@@ -259,3 +263,61 @@ def test_the_periodic_pong_tells_the_predecessors() -> None:
     rig.run(1.3)
     rig.reply(rig.asked(Ping, peer(200)), Refused, Reason.NOT_MEMBER)
     assert PeerFailed(peer(200)) in rig.events
+
+
+# The list of predecessors
+
+
+def behind(me: Peer, *names: str) -> list[Peer]:
+    """Return peers, one at each of these addresses in turn, each before the one before it on the circle of ``me``."""
+    step, found = 1 << 150, []
+    for number, name in enumerate(names, 1):
+        within = (me.id - (number + 1) * step) % (1 << 160), (me.id - number * step) % (1 << 160)
+        places = (Peer.at(name, index) for index in range(1 << 16))
+        found.append(next(each for each in places if between(within[0], each.id, within[1])))
+    return found
+
+
+def predecessors(me: Peer, peers: list[Peer]) -> tuple[Peer, ...]:
+    """Return what a node keeps of ``peers``, its predecessor and that one's predecessors."""
+    node = Node(me, seed=1, config=Config(predecessors=3), incarnation=1)
+    node.ring.set_predecessors(peers[0], tuple(peers[1:]))
+    return node.predecessors
+
+
+def test_the_predecessors_run_on_until_they_name_enough_addresses() -> None:
+    """Past their length while fewer than R = 3 other addresses are among them, and no further than some slack."""
+    me = Peer.at("me:1")
+    several = behind(me, "a:1", "a:1", "a:1", "me:1", "b:1", "c:1", "d:1")
+    assert tuple(several[:6]) == predecessors(me, several)
+    many = behind(me, *["a:1"] * 40)
+    assert tuple(many[: 3 + LIST_SLACK]) == predecessors(me, many)
+    distinct = behind(me, "a:1", "b:1", "c:1", "d:1")
+    assert tuple(distinct[:3]) == predecessors(me, distinct)
+
+
+def test_the_predecessors_end_where_they_come_round() -> None:
+    """What is told beyond the node itself is of no use; what comes before it is."""
+    me = Peer.at("me:1")
+    a, b, c = behind(me, "a:1", "b:1", "c:1")
+    assert (a, b) == predecessors(me, [a, b, me, c])
+
+
+def test_a_predecessor_does_not_close_the_circle() -> None:
+    """A node whose list has run empty takes a new predecessor: it is no ring of one, and its list did not come round."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
+    assert ((), False) == (node.successors, node.came_round)
+    (ping,) = notify(rig, node, 240)
+    pong(rig, ping)
+    assert (peer(240), False) == (node.predecessor, node.came_round)
+
+
+def test_the_width_of_the_ring_is_hearsay_too() -> None:
+    """The successor knows of more addresses than this node's own list names."""
+    rig = Rig(attrs.evolve(CONFIG, replicas=5))
+    node = rig.member(10, before=200, after=[60, 100])
+    assert 4 == node.ring.width
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100),), False, 5)
+    assert 5 == node.ring.width

@@ -118,6 +118,15 @@ def test_learning_of_peers() -> None:
     assert (peer(40), 0, 0) == (made.known[40].peer, made.known[40].incarnation, made.known[40].answered)
 
 
+def test_learning_who_follows_whom() -> None:
+    """Each peer's range begins at the one before it, also when that is this node or a suspect; these are not known."""
+    made = routing(10)
+    made.suspects[160] = 1.0
+    made.learn_arcs(60, of(100, 10, 150, 160, 170), 5.0)
+    expected = {100: (60, 5.0), 150: (10, 5.0), 170: (160, 5.0)}
+    assert expected == {place: (known.after, known.heard) for place, known in made.known.items()}
+
+
 def test_the_likely_owner() -> None:
     """This node for its own range; else the known peer whose last told range holds the place, unless suspected."""
     made = routing(10, before=200)
