@@ -70,8 +70,6 @@ class Coordination:
     durable: bool = False
     acked: dict[int, Peer] = attrs.field(factory=dict)
     waiting: dict[int, None] = attrs.field(factory=dict)
-    complete: bool = True
-    """Every replica asked so far has it; otherwise repair has to look after it."""
 
 
 def majority(width: int) -> int:
@@ -120,7 +118,7 @@ class Coordinator:
         elif pending.granter is not None:
             ctx.answer(asker, Elsewhere, (pending.granter,), True)
         elif held is not None:
-            ctx.answer(asker, Value, held, self._others() if is_block else ())
+            ctx.answer(asker, Value, held, ())
         elif others := self._others():
             ctx.answer(asker, Elsewhere, others, True)
         else:
@@ -223,10 +221,8 @@ class Coordinator:
         coordination.waiting.pop(peer.id, None)
         if isinstance(answer, Done):
             coordination.acked[peer.id] = peer
-        else:
-            coordination.complete = False
-            if answer is None:
-                self._spread(coordination)
+        elif answer is None:
+            self._spread(coordination)
         self._settle(coordination)
 
     def on_decided(self, purpose: Decided, peer: Peer | None, durable: bool) -> None:

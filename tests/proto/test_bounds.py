@@ -105,6 +105,16 @@ def test_bytes() -> None:
     assert 8 == node.stats().bytes
 
 
+def test_the_records_of_one_message_count_together() -> None:
+    """Two records with room for one, or of too many bytes together, are refused; exactly what there is room for fits."""
+    both = (record_at(150, b"12345"), record_at(151, b"12345"))
+    for bound, limit, fits in (("max_records", 1, 0), ("max_records", 2, 1), ("max_bytes", 9, 0), ("max_bytes", 10, 1)):
+        bounds: dict[str, Any] = {bound: limit}
+        rig, node = member(**bounds)
+        effects = rig.receive(node, request(Replicate, peer(60), node, both, False))
+        assert (fits, 2 * fits) == (len(sent(Done, effects)), node.stats().records), bounds
+
+
 @pytest.mark.parametrize(
     "operation, expected",
     [

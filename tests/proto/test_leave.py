@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chord_proto.effects import OpId, PeerLeft, Send, Stopped
@@ -16,6 +17,7 @@ from chord_proto.messages import (
     Neighbours,
     Notify,
     Ping,
+    Pong,
     PutRecord,
     Reason,
     Refused,
@@ -24,7 +26,7 @@ from chord_proto.messages import (
 from chord_proto.node import Node
 from chord_proto.operations import Left
 from chord_proto.phase import Phase
-from tests.proto.rig import Rig, name_at, only, peer, record_at, request, ring_of, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 
 def leaving() -> tuple[Rig, Node]:
@@ -77,6 +79,29 @@ def test_who_depends_on_it_is_told_before_it_goes() -> None:
     before = node.phase
     rig.reply(told[230], Done)
     assert (Phase.LEAVING, Phase.STOPPED) == (before, node.phase)
+
+
+def test_who_asked_long_ago_does_not_depend_on_it() -> None:
+    """Three periods of stabilise without a question: it has found another successor."""
+    rig = Rig(attrs.evolve(CONFIG, stabilize_interval=2.0))
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.receive(node, request(GetNeighbours, peer(230), node))
+    rig.tick(node, 5.9)
+    assert (peer(230),) == node.ring.dependants()
+    rig.tick(node, 0.2)
+    assert () == node.ring.dependants()
+
+
+def test_only_the_latest_askers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than the bound those are forgotten who asked longest ago."""
+    monkeypatch.setattr("chord_proto.ring_state._MAX_ASKERS", 2)
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    remembered = []
+    for number, place in enumerate((230, 231, 230, 232)):
+        rig.receive(node, request(GetNeighbours, peer(place), node, number=number))
+        remembered.append([each.id for each in node.ring.dependants()])
+    assert [[230], [230, 231], [231, 230], [230, 232]] == remembered
 
 
 def test_everybody_hears_who_has_the_range() -> None:
@@ -157,19 +182,77 @@ def neighbour() -> tuple[Rig, Node]:
 def test_a_leaving_successor_is_dropped_and_the_next_notified() -> None:
     """The list closes over the gap; nobody named in the farewell is adopted unasked."""
     rig, node = neighbour()
-    message = request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), (), ())
+    message = request(Leaving, peer(60), node, peer(40), (), (peer(70), peer(100)), (), ())
     effects = rig.receive(node, message)
     assert [100, 150] == [successor.id for successor in node.successors]
     assert [100] == [notify.target for notify in sent(Notify, effects)]
     assert ([PeerLeft(peer(60))], 1) == (only(PeerLeft, effects), len(sent(Done, effects)))
+    assert [] == sent(Ping, effects)
+
+
+def test_a_successor_that_leaves_while_it_is_asked_ends_the_step() -> None:
+    """The next one is notified once, and the node is free for the next step; so it is when nobody is left."""
+    for after, expected in (([60, 100], [100]), ([60], [])):
+        rig = Rig()
+        node = rig.member(10, before=200, after=after, came_round=False)
+        assert node.view().busy
+        effects = rig.receive(node, request(Leaving, peer(60), node, node.me, (), (), (), ()))
+        assert expected == [notify.target for notify in sent(Notify, effects)]
+        assert not node.view().busy
 
 
 def test_a_leaving_predecessor_names_its_own() -> None:
-    """The candidate is dialled back before it is adopted, and the range is served only then."""
+    """The candidate is dialled back, even if it has answered before, and the range is served only then."""
     rig, node = neighbour()
+    (ping,) = sent(Ping, rig.receive(node, request(Notify, peer(150), node)))
+    rig.reply(ping, Pong, True, ())
+    rig.reply(rig.asked(Ping, peer(200)), Pong, True, ())
     effects = rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), ((150, 200),), ()))
     assert [150] == [ping.target for ping in sent(Ping, effects)]
+    assert [] == sent(Notify, effects)
     assert not node.owns(180)
+
+
+@pytest.mark.parametrize("before, expected", [(40, 40), (None, 90)])
+def test_a_leaver_names_whom_to_ask_when_the_list_runs_empty(before: int | None, expected: int) -> None:
+    """The last known successor leaves and the predecessor is gone, too: those named in the farewell are asked."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (), False, 3)
+    named = None if before is None else peer(before)
+    rig.receive(node, request(Leaving, peer(60), node, named, (), (peer(90), peer(120)), (), ()))
+    assert ((), rig.now) == (node.successors, node.ctx.routing.known[90].heard)
+    rig.run(0.1)
+    rig.reply(rig.asked(GetNeighbours, peer(200)), Refused, Reason.NOT_MEMBER)
+    rig.run(0.1)
+    rig.asked(GetNeighbours, peer(expected))
+
+
+def test_a_farewell_to_who_still_has_successors_names_nobody_to_it() -> None:
+    """While the list holds somebody, what the farewell names is not even taken for known."""
+    rig, node = neighbour()
+    rig.receive(node, request(Leaving, peer(60), node, node.me, (), (peer(70), peer(100)), (), ()))
+    assert 70 not in node.ctx.routing.known
+
+
+def test_the_last_one_of_a_pair_is_a_ring_of_one_at_once() -> None:
+    """The only other node, predecessor and successor, leaves: nothing is asked, and everything is owned."""
+    rig = Rig()
+    node = rig.member(10, before=200)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(10),), True, 2)
+    rig.receive(node, request(Leaving, peer(200), node, node.me, (node.me,), (node.me,), ((10, 200),), ()))
+    assert (None, (), True) == (node.predecessor, node.successors, node.came_round)
+    assert all(node.owns(place) for place in range(256))
+
+
+def test_one_that_was_never_a_neighbour_leaves_a_ring_of_one() -> None:
+    """A node without predecessor takes the farewell of somebody it knows."""
+    rig = Rig()
+    node = rig.create(10)
+    (ping,) = sent(Ping, rig.receive(node, request(Notify, peer(60), node)))
+    rig.reply(ping, Pong, False, ())
+    effects = rig.receive(node, request(Leaving, peer(60), node, peer(90), (), (peer(90),), (), ()))
+    assert (None, 1) == (node.predecessor, len(sent(Done, effects)))
 
 
 @pytest.mark.parametrize("life", [1, 2])

@@ -46,23 +46,27 @@ def test_it_begins_at_the_closest_peer_known() -> None:
 
 
 def test_it_ends_at_the_owners_predecessor() -> None:
-    """Found names the owner and its replicas; the way there is told."""
-    rig, _ = looking_up(190, 60)
+    """Found names the owner and its replicas; the way there is told, and each answer that led on counts as a hop."""
+    rig, node = looking_up(190, 60)
+    hops = node.stats().hops
     closer(rig, 60, 150, 120)
     rig.now += 0.05
     rig.reply(rig.asked(FindSuccessor, peer(150)), Found, peer(150), (peer(200), peer(210), peer(220)), False)
     located = rig.result(OpId(1))
     assert (peer(200), (peer(200), peer(210), peer(220))) == (located.owner, located.replicas)
+    assert hops + 1 == node.stats().hops
+    assert (peer(200), peer(220)) == tuple(node.ctx.routing.likely_owner(place) for place in (195, 215))
     assert [(60, 0.0), (150, 0.05)] == [(hop.peer.id, round(hop.seconds, 6)) for hop in located.path]
 
 
 def test_each_question_comes_closer() -> None:
     """Candidates that do not lie between the best that answered and the place are not asked (L7)."""
     rig, node = looking_up(190, 60)
+    hops = node.stats().hops
     closer(rig, 60, 150, 50, 30, 200, 10)
     assert [150] == questions(rig)
     closer(rig, 150, 120, 60, 150, 195)
-    assert [] == questions(rig)
+    assert ([], hops + 2) == (questions(rig), node.stats().hops)
     assert node.view().operations
 
 
@@ -100,6 +104,29 @@ def test_an_answer_overtakes_slow_candidates() -> None:
     assert peer(200) == rig.result(OpId(1)).owner
 
 
+def test_a_late_answer_from_farther_off_does_not_lead_back() -> None:
+    """What a slow peer names is measured by the best that has answered, not by the peer itself (L7)."""
+    rig, node = looking_up(190, 60)
+    closer(rig, 60, 150, 120)
+    rig.tick(node, 0.3)
+    closer(rig, 150, 180)
+    closer(rig, 120, 130, 140)
+    assert [180] == questions(rig)
+
+
+def test_the_candidates_are_bounded() -> None:
+    """Four times ``lookup_candidates`` are kept, the closest; the others are not asked even when all of these fail."""
+    rig, node = looking_up(190, 60, config=attrs.evolve(CONFIG, lookup_candidates=1))
+    closer(rig, 60, 130, 140, 150, 160, 170, 180)
+    asked: list[int] = []
+    for _ in range(5):
+        asked += (now := questions(rig))
+        rig.under_way.clear()
+        for place in (*now, *now):
+            rig.take(node, node.unreachable(peer(place), now=rig.now))
+    assert [180, 170, 160, 150] == list(dict.fromkeys(asked))[:5]
+
+
 def test_nobody_is_asked_twice() -> None:
     """Told of a peer again and again, a lookup asks it once."""
     rig, _ = looking_up(190, 60)
@@ -125,8 +152,8 @@ def test_an_owner_that_does_not_own_is_reported() -> None:
     rig, _ = looking_up(190, 60)
     closer(rig, 60, 150, 120)
     effects = rig.reply(rig.asked(FindSuccessor, peer(150)), Found, peer(150), (peer(180),), False)
-    assert 1 == len(only(Misbehaved, effects))
-    assert [120] == questions(rig)
+    told = [Misbehaved(peer(150).address, "an owner that does not own the place")]
+    assert (told, [120]) == (only(Misbehaved, effects), questions(rig))
 
 
 def test_the_hops_are_bounded() -> None:
@@ -137,6 +164,7 @@ def test_the_hops_are_bounded() -> None:
         closer(rig, place, place + 1)
     assert [] == questions(rig)
     assert 1 == len(node.view().operations)
+    assert [] == [lookup for lookup in node.lookups.active.values() if lookup.place == 230]
     rig.tick(node, 20.0)
     assert Failed(Failure.UNREACHABLE) == rig.result(OpId(1))
 
@@ -146,7 +174,7 @@ def test_what_a_node_is_sure_of_it_answers() -> None:
     rig, node = looking_up(190, 60, 120, 180)
     for place, owner in ((5, 10), (10, 10), (241, 10), (11, 20), (20, 20)):
         (found,) = sent(Found, rig.receive(node, request(FindSuccessor, peer(100), node, place)))
-        assert owner == found.successors[0].id, place
+        assert (owner, False) == (found.successors[0].id, found.came_round), place
     (answer,) = sent(Closer, rig.receive(node, request(FindSuccessor, peer(100), node, 190)))
     assert [180, 120, 60, 20] == [each.id for each in answer.peers]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
+from chord_proto.config import Config
 from chord_proto.effects import Misbehaved, PeerFailed, PredecessorChanged, Send
+from chord_proto.identifiers import between
 from chord_proto.messages import (
     Busy,
     FindSuccessor,
@@ -18,7 +21,9 @@ from chord_proto.messages import (
     Refused,
 )
 from chord_proto.node import Node
-from tests.proto.rig import Rig, only, peer, request, sent
+from chord_proto.peer import Peer
+from chord_proto.routing import LIST_SLACK
+from tests.proto.rig import CONFIG, Rig, only, peer, request, sent
 
 
 def member() -> tuple[Rig, Node]:
@@ -103,8 +108,9 @@ def test_a_predecessor_that_is_no_member_any_more_gives_way_at_once() -> None:
     rig, node = member()
     (dial,) = notify(rig, node, 150)
     (ask,) = sent(Ping, pong(rig, dial))  # type: ignore[arg-type]
-    pong(rig, ask, member=False)
+    effects = pong(rig, ask, member=False)
     assert peer(150) == node.predecessor
+    assert [PeerFailed(peer(200))] == only(PeerFailed, effects)
 
 
 def test_a_silent_predecessor_is_not_emptied() -> None:
@@ -183,6 +189,60 @@ def test_the_closest_notification_waits_in_the_slot(order: tuple[int, ...]) -> N
     assert [240] == [ping.target for ping in sent(Ping, effects)]
 
 
+def test_who_waited_in_the_slot_is_not_dialled_twice_in_a_life() -> None:
+    """It had answered in this life before: rectify sees it as soon as the step ends."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 240)
+    pong(rig, ping, member=False)
+    rig.run(1.25)
+    asked = rig.asked(GetNeighbours, peer(60))
+    assert [] == notify(rig, node, 240)
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert peer(240) == node.predecessor
+
+
+def test_an_answer_to_the_dial_during_a_step_waits() -> None:
+    """Dialled before the step, answered in it: the pointers move only once the step has ended."""
+    rig, node = member()
+    (ping,) = notify(rig, node, 240)
+    while not node.view().busy:
+        rig.tick(node, 0.05)
+    pong(rig, ping)
+    assert peer(200) == node.predecessor
+    rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert peer(240) == node.predecessor
+
+
+def test_who_is_no_member_takes_no_notification() -> None:
+    """A node that has not joined has no predecessor to be."""
+    rig = Rig()
+    node = rig.add(10)
+    assert [] == notify(rig, node, 230)
+
+
+def test_a_dial_that_could_not_be_made_is_made_for_the_next_notification() -> None:
+    """Too many requests are out: the notification is lost, not the node's ear for others."""
+    rig = Rig(attrs.evolve(CONFIG, max_requests=8))
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    while node.stats().requests < 8:
+        rig.take(node, node.locate(rig.op(), 190, now=rig.now))
+    assert [] == notify(rig, node, 230)
+    rig.reply(rig.asked(FindSuccessor), Found, peer(150), (peer(200),), False)
+    assert [230] == [ping.target for ping in notify(rig, node, 230)]
+
+
+def test_who_falls_silent_in_the_slot_is_not_dialled() -> None:
+    """The notification of a peer suspected meanwhile is forgotten; that of another one is kept."""
+    for suspect, expected in ((240, []), (100, [240])):
+        rig, node, asked = in_a_step()
+        notify(rig, node, 240)
+        node.ctx.suspect(peer(suspect))
+        rig.tick(node)
+        effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+        assert expected == [ping.target for ping in sent(Ping, effects)], suspect
+
+
 def test_a_lie_about_ones_place_is_reported() -> None:
     """A notifier whose id its address does not give is ignored and reported, and never asked."""
     rig, node = member()
@@ -203,3 +263,61 @@ def test_the_periodic_pong_tells_the_predecessors() -> None:
     rig.run(1.3)
     rig.reply(rig.asked(Ping, peer(200)), Refused, Reason.NOT_MEMBER)
     assert PeerFailed(peer(200)) in rig.events
+
+
+# The list of predecessors
+
+
+def behind(me: Peer, *names: str) -> list[Peer]:
+    """Return peers, one at each of these addresses in turn, each before the one before it on the circle of ``me``."""
+    step, found = 1 << 150, []
+    for number, name in enumerate(names, 1):
+        within = (me.id - (number + 1) * step) % (1 << 160), (me.id - number * step) % (1 << 160)
+        places = (Peer.at(name, index) for index in range(1 << 16))
+        found.append(next(each for each in places if between(within[0], each.id, within[1])))
+    return found
+
+
+def predecessors(me: Peer, peers: list[Peer]) -> tuple[Peer, ...]:
+    """Return what a node keeps of ``peers``, its predecessor and that one's predecessors."""
+    node = Node(me, seed=1, config=Config(predecessors=3), incarnation=1)
+    node.ring.set_predecessors(peers[0], tuple(peers[1:]))
+    return node.predecessors
+
+
+def test_the_predecessors_run_on_until_they_name_enough_addresses() -> None:
+    """Past their length while fewer than R = 3 other addresses are among them, and no further than some slack."""
+    me = Peer.at("me:1")
+    several = behind(me, "a:1", "a:1", "a:1", "me:1", "b:1", "c:1", "d:1")
+    assert tuple(several[:6]) == predecessors(me, several)
+    many = behind(me, *["a:1"] * 40)
+    assert tuple(many[: 3 + LIST_SLACK]) == predecessors(me, many)
+    distinct = behind(me, "a:1", "b:1", "c:1", "d:1")
+    assert tuple(distinct[:3]) == predecessors(me, distinct)
+
+
+def test_the_predecessors_end_where_they_come_round() -> None:
+    """What is told beyond the node itself is of no use; what comes before it is."""
+    me = Peer.at("me:1")
+    a, b, c = behind(me, "a:1", "b:1", "c:1")
+    assert (a, b) == predecessors(me, [a, b, me, c])
+
+
+def test_a_predecessor_does_not_close_the_circle() -> None:
+    """A node whose list has run empty takes a new predecessor: it is no ring of one, and its list did not come round."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_MEMBER)
+    assert ((), False) == (node.successors, node.came_round)
+    (ping,) = notify(rig, node, 240)
+    pong(rig, ping)
+    assert (peer(240), False) == (node.predecessor, node.came_round)
+
+
+def test_the_width_of_the_ring_is_hearsay_too() -> None:
+    """The successor knows of more addresses than this node's own list names."""
+    rig = Rig(attrs.evolve(CONFIG, replicas=5))
+    node = rig.member(10, before=200, after=[60, 100])
+    assert 4 == node.ring.width
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100),), False, 5)
+    assert 5 == node.ring.width

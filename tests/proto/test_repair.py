@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chord_proto.effects import OpId
+from chord_proto.effects import OpId, Write
 from chord_proto.messages import (
     Confirm,
     Digest,
@@ -20,7 +20,7 @@ from chord_proto.messages import (
     Refused,
     Replicate,
 )
-from tests.proto.rig import Rig, peer, record_at, request, sent
+from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
 
 
 def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
@@ -53,7 +53,8 @@ def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
         assert (100, 60, 100) == (found[0].target, found[0].start, found[0].end)
         assert 1 == node.stats().records
         if last:
-            rig.reply(found[0], Done)
+            (write,) = only(Write, rig.reply(found[0], Done))
+            assert ((), ((0, name_at(80)),)) == (write.changes, write.dropped)
         else:
             rig.reply(found[0], Refused, Reason.NOT_READY)
             assert 1 == node.stats().records

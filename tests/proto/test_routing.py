@@ -89,13 +89,42 @@ def test_closest_preceding_against_brute_force(
     assert of(*in_order[:count]) == tuple(made.closest_preceding(place, count))
 
 
-@given(PLACES, SEVERAL, PLACES)
-def test_first_known_after_against_brute_force(me: int, known: list[int], end: int) -> None:
-    """The nearest known peer before the first successor, None when the successor is the nearest."""
+@given(PLACES, SEVERAL, SEVERAL, PLACES)
+def test_first_known_after_against_brute_force(me: int, known: list[int], suspects: list[int], end: int) -> None:
+    """The nearest known living peer before the first successor, None when the successor is the nearest."""
     made = routing(me, known=tuple(each for each in known if each != me), after=(end,) if end != me else ())
-    between_us = [each for each in known if between(me, each, end)]
+    made.suspects = dict.fromkeys(suspects, 1.0)
+    between_us = [each for each in known if between(me, each, end) and each not in suspects]
     nearest = min(between_us, key=lambda each: (each - me) % 256, default=None)
     assert (None if nearest is None else peer(nearest)) == made.first_known_after()
+
+
+@given(PLACES, SEVERAL, SEVERAL)
+def test_nearest_known_against_brute_force(me: int, known: list[int], suspects: list[int]) -> None:
+    """The first known living peer after this node all round the circle, never itself; None when nobody is left."""
+    made = routing(me, known=tuple(known))
+    made.suspects = dict.fromkeys(suspects, 1.0)
+    living = {each for each in known if each != me and each not in suspects}
+    nearest = min(living, key=lambda each: (each - me) % 256, default=None)
+    assert (None if nearest is None else peer(nearest)) == made.nearest_known()
+
+
+def test_learning_of_peers() -> None:
+    """Whom others tell of is known from now on, not as living in any life; neither oneself nor a suspect is."""
+    made = routing(10, known=(20,))
+    made.suspects[30] = 1.0
+    made.learn(of(10, 20, 30, 40), 7.0)
+    assert {20: 0.0, 40: 7.0} == {place: known.heard for place, known in made.known.items()}
+    assert (peer(40), 0, 0) == (made.known[40].peer, made.known[40].incarnation, made.known[40].answered)
+
+
+def test_learning_who_follows_whom() -> None:
+    """Each peer's range begins at the one before it, also when that is this node or a suspect; these are not known."""
+    made = routing(10)
+    made.suspects[160] = 1.0
+    made.learn_arcs(60, of(100, 10, 150, 160, 170), 5.0)
+    expected = {100: (60, 5.0), 150: (10, 5.0), 170: (160, 5.0)}
+    assert expected == {place: (known.after, known.heard) for place, known in made.known.items()}
 
 
 def test_the_likely_owner() -> None:

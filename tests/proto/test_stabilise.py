@@ -111,6 +111,7 @@ def test_a_dead_head_is_dropped_and_the_next_notified() -> None:
     effects = rig.reply(asked, Refused, Reason.NOT_MEMBER)
     assert ([100, 150], [100]) == (places(node), told(effects))
     assert [SuccessorsChanged((peer(100), peer(150)))] == only(SuccessorsChanged, effects)
+    assert False is node.came_round
 
 
 def test_a_list_run_empty_falls_back_to_the_predecessor() -> None:
@@ -156,6 +157,7 @@ def test_busy_ends_the_step_unchanged() -> None:
     before = places(node)
     effects = rig.reply(asked, Busy)
     assert (before, [], [], False) == (places(node), told(effects), only(PeerFailed, effects), node.view().busy)
+    assert dict(node.view().timers)["stabilize"] <= rig.now + 0.3
     rig.tick(node, 0.31)
     rig.asked(GetNeighbours, peer(60))
 
@@ -166,6 +168,15 @@ def test_a_busy_candidate_leaves_the_head_alone() -> None:
     rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
     effects = rig.reply(rig.asked(GetNeighbours), Busy)
     assert ([60, 100, 150], False, []) == (places(node), node.view().busy, only(PeerFailed, effects))
+
+
+def test_a_candidate_that_refuses_for_another_reason_has_not_failed() -> None:
+    """Candidate p says that it cannot answer now: it lives, and is neither suspected nor adopted."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(30), (peer(100), peer(150)), False, 3)
+    effects = rig.reply(rig.asked(GetNeighbours), Refused, Reason.NOT_READY)
+    assert ([60, 100, 150], [], []) == (places(node), told(effects), only(PeerFailed, effects))
+    assert not node.view().busy
 
 
 def test_one_round_at_a_time() -> None:

@@ -11,6 +11,7 @@ from chord_proto.messages import (
     GetNeighbours,
     Granted,
     Neighbours,
+    Notify,
     Ping,
     Pong,
     Reason,
@@ -93,6 +94,27 @@ def test_a_broken_connection_has_the_neighbour_asked() -> None:
     rig.reply(sent(Ping, effects)[0], Pong, True, ())
     assert PeerFailed(peer(150)) not in rig.events
     assert [] == rig.take(node, node.unreachable("stranger:1", now=rig.now))
+
+
+def test_a_neighbour_that_does_not_answer_the_question_has_failed() -> None:
+    """The question after a broken connection: a node that answers that it is no member any more is suspected."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100, 150], came_round=False)
+    (ping,) = sent(Ping, rig.take(node, node.unreachable(peer(150), now=rig.now)))
+    rig.reply(ping, Pong, False, ())
+    assert [PeerFailed(peer(150))] == only(PeerFailed, rig.events)
+    assert node.ctx.routing.is_suspect(peer(150))
+
+
+def test_a_first_successor_that_falls_silent_is_dropped_at_once() -> None:
+    """Whatever it was asked: the list closes over it in the same step, the next one is notified and asked soon."""
+    rig, node, asked = waiting()
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    node.ctx.suspect(peer(60))
+    effects = rig.tick(node)
+    assert (peer(100), peer(150)) == node.successors
+    assert [100] == [message.target for message in sent(Notify, effects)]
+    assert dict(node.view().timers)["stabilize"] <= rig.now + CONFIG.eager_delay
 
 
 def test_a_gap_in_ones_own_inputs_gives_fresh_timeouts() -> None:

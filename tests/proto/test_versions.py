@@ -34,6 +34,28 @@ def test_a_write_sorts_after_what_was_seen(theirs: float, mine: float) -> None:
     assert seen < clock.next(mine)
 
 
+@pytest.mark.parametrize(
+    "seen, expected",
+    [
+        ("0000000000ab-00ff-00000000000000ff", "0000000000ab-0100-abcd000000000000"),
+        ("0000000000ab-9000-00000000000000ff", "0000000000ab-9001-abcd000000000000"),
+        ("0000000000ab-ffff-00000000000000ff", "0000000000ac-0000-abcd000000000000"),
+    ],
+)
+def test_the_version_after_the_one_seen(seen: str, expected: str) -> None:
+    """Time and counter of the version seen are taken over exactly: the next one counts on from there."""
+    clock = HybridClock(NODE, 160)
+    clock.observe(seen)
+    assert expected == clock.next(0.001)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, -1e9])
+def test_before_1970_time_is_zero(seconds: float) -> None:
+    """A civil clock that was never set makes versions all the same: the least ones, told apart by the counter."""
+    clock = HybridClock(NODE, 160)
+    assert ["000000000000-0001", "000000000000-0002"] == [clock.next(seconds)[:17] for _ in range(2)]
+
+
 def test_time_wins_over_the_counter() -> None:
     """When civil time has moved on, the counter begins anew."""
     clock = HybridClock(NODE, 160)
