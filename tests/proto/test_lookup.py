@@ -55,6 +55,8 @@ def test_it_ends_at_the_owners_predecessor() -> None:
     located = rig.result(OpId(1))
     assert (peer(200), (peer(200), peer(210), peer(220))) == (located.owner, located.replicas)
     assert hops + 1 == node.stats().hops
+    assert rig.now == node.ctx.routing.known[200].heard
+    assert [] == [lookup for lookup in node.lookups.active.values() if lookup.place == 190]
     assert (peer(200), peer(220)) == tuple(node.ctx.routing.likely_owner(place) for place in (195, 215))
     assert [(60, 0.0), (150, 0.05)] == [(hop.peer.id, round(hop.seconds, 6)) for hop in located.path]
 
@@ -80,6 +82,15 @@ def test_a_dead_hop_costs_a_timeout_but_no_new_question() -> None:
     rig.reply(rig.asked(FindSuccessor, peer(120)), Found, peer(120), (peer(200),), False)
     assert peer(200) == rig.result(OpId(1)).owner
     assert before == node.stats().hops
+
+
+def test_a_candidate_that_fell_silent_meanwhile_is_passed_over() -> None:
+    """Named, then suspected before its turn came: the one after it is asked."""
+    rig, node = looking_up(190, 60)
+    closer(rig, 60, 150, 140, 120)
+    node.ctx.suspect(peer(140))
+    rig.tick(node, 0.3)
+    assert [150, 120] == questions(rig)
 
 
 def test_at_most_three_questions_are_out() -> None:

@@ -32,6 +32,8 @@ def test_the_successors_list_is_taken_over_whole() -> None:
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
     assert [60, 120, 170] == places(node)
+    known = node.ctx.routing.known
+    assert [(10, rig.now), (60, rig.now), (120, rig.now)] == [(known[i].after, known[i].heard) for i in (60, 120, 170)]
     assert [60] == told(effects)
     assert not node.view().busy
 
