@@ -8,6 +8,9 @@ from chord_proto.node import Node
 from chord_proto.peer import Peer
 from tests.proto.rig import Rig, peer, request, sent
 
+LATEST = 1000.0
+"""Until when a probe must have been sent, by the rig's clock; probes come at most 30 s apart."""
+
 
 def probing(lost: int = 30, *, busy: bool = False) -> tuple[Rig, Node]:
     """Return a member at 10 between 200 and 60 whose probe of a lost peer is under way; ``busy`` with a step, or not."""
@@ -16,6 +19,7 @@ def probing(lost: int = 30, *, busy: bool = False) -> tuple[Rig, Node]:
     settle(rig, node)
     node.ctx.suspect(peer(lost))
     while not probes(rig, lost) or busy != node.view().busy:
+        assert rig.now < LATEST, "it does not probe"
         rig.tick(node, 0.05)
         rig.humour(Ping, GetDigest)
         if not (probes(rig, lost) and busy):
@@ -103,6 +107,7 @@ def test_a_ring_of_one_asks_whoever_is_found() -> None:
     node = rig.create(10)
     node.ctx.suspect(peer(30))
     while not probes(rig, 30):
+        assert rig.now < LATEST, "it does not probe"
         rig.tick(node, 0.05)
     assert [90] == asked(found(rig, 90))
 
@@ -114,6 +119,7 @@ def test_with_a_successor_but_no_predecessor_yet_it_is_no_ring_of_one() -> None:
     assert [(node.me, (node.me,), True)] == answers(rig, node, 190)
     node.ctx.suspect(peer(30))
     while not probes(rig, 30):
+        assert rig.now < LATEST, "it does not probe"
         rig.tick(node, 0.05)
     found(rig, 90)
     rig.reply(rig.asked(GetNeighbours, peer(90)), Neighbours, peer(5), (peer(120),), False, 3)

@@ -59,14 +59,18 @@ class Overseer:
         self.seen[step.kind] += 1
         if step.kind == "receive":
             self._received(me, step.argument)
+        stopped = False
         for effect in step.effects:
-            if not isinstance(effect, Send):
-                self._happened(node, effect)
-            elif isinstance(effect.message, Acknowledged):
-                self._acknowledges(step, effect.message)
-            if isinstance(effect, Write):
+            if isinstance(effect, Send):
+                if stopped:
+                    self._raise([Violation("S17", me, "sends after it has stopped")], step)
+                if isinstance(effect.message, Acknowledged):
+                    self._acknowledges(step, effect.message)
+            elif isinstance(effect, Write):
                 self._writes(me, effect)
-        self._silent_once_stopped(step)
+            else:
+                stopped = stopped or isinstance(effect, Stopped)
+                self._happened(node, effect)
         stamp = _stamp(node)
         self._turn += 1
         if stamp == self._stamps.get(me.id) and self._turn % SAMPLE and _is_ahead(step):
@@ -151,11 +155,6 @@ class Overseer:
             kept = self._net.durable(me.address, (item.space, item.name), me.index)
             if kept is not None and kept.version > item.version:
                 raise Broken(f"D7: {me.address} has {kept.version} of {item.name!r} and writes {item.version}")
-
-    def _silent_once_stopped(self, step: Step) -> None:
-        kinds = [type(effect) for effect in step.effects]
-        if Stopped in kinds and Send in kinds[kinds.index(Stopped) :]:
-            self._raise([Violation("S17", step.node.me, "sends after it has stopped")], step)
 
     def _ended(self, node: Node) -> None:
         self.ended[node.me.id, node.incarnation] = self._net.now
