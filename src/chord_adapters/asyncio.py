@@ -13,7 +13,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from chord_adapters._address import listening_socket, parse, tune
@@ -65,6 +65,8 @@ __all__ = [
 ]
 
 _CONFIG = Config()
+ACCEPTING = 3
+"""Turns of the loop after which a connection has come to light that was accepted just before its listener was closed."""
 
 
 @asynccontextmanager
@@ -275,6 +277,8 @@ class _Runtime:
             await self._server.start_serving()
         except BaseException:
             self.stop()
+            if self._server is not None:
+                self._server.close()
             sock.close()
             if driver is not None:
                 driver.abort()
@@ -299,16 +303,34 @@ class _Runtime:
 
     async def _close_now(self) -> None:
         """Close what is left; cancelling this does not hinder it, since it only takes a few turns of the loop."""
-        for wire in list(self.wires):
-            wire.abort()
         cancelled: asyncio.CancelledError | None = None
-        while self.wires or self._tasks:
+        turns = 0
+        while turns < ACCEPTING or self.wires or self._tasks:
+            turns += 1
+            for wire in list(self.wires):
+                wire.abort()
             try:
                 await asyncio.sleep(0)
             except asyncio.CancelledError as error:
                 cancelled = error
+        if self._server is not None:
+            self._server.close()
         if cancelled is not None:
             raise cancelled
+
+    def _refuse(self, server: asyncio.Server) -> None:
+        """Let nobody connect any more.
+
+        asyncio's own server forgets to close a connection that it has accepted but not announced when it is closed
+        (python/cpython#109564): it is closed a few turns later, and until then its sockets are made deaf.
+        """
+        if isinstance(self.loop, asyncio.SelectorEventLoop):
+            for sock in server.sockets:
+                self.loop.remove_reader(sock)
+                with suppress(OSError):  # It does not listen yet.
+                    sock.shutdown(socket.SHUT_RDWR)
+        else:
+            server.close()
 
     def lost(self, wire: _Wire) -> None:
         """Forget a connection that is closed."""
@@ -371,7 +393,7 @@ class _Runtime:
     def stop(self) -> None:
         self._stopped = True
         if self._server is not None:
-            self._server.close()
+            self._refuse(self._server)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
