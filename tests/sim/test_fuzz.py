@@ -6,6 +6,8 @@ import pytest
 
 from chord_adapters.testing._fuzz import fuzz
 
+pytestmark = pytest.mark.slow
+
 
 def test_nothing_is_found() -> None:
     """A few hundred cases of each kind."""

@@ -15,6 +15,8 @@ from chord_adapters.testing import Action, Beginning, RingNode, Scenario, SmallR
 from chord_proto.invariants import Scope, check
 from tests.sim.old_rules import OldNode
 
+pytestmark = pytest.mark.slow
+
 TRACES = Path(__file__).parent / "traces"
 PREFIX = "sju"
 """Places are hashes; those of sju0, sju1 … sju7 happen to lie in this order on the circle."""

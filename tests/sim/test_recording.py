@@ -27,6 +27,8 @@ from chord_proto.peer import Peer
 from chord_proto.ring import Ring
 from tests.sim.recordings import A, record_faults, record_one, replayed, small_recording
 
+pytestmark = pytest.mark.slow
+
 PING = Ping(Peer.at("b"), 1, A.id, 0, 7)
 
 

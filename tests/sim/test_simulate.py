@@ -6,6 +6,8 @@ import pytest
 
 from chord_adapters.testing import Plan, Seeded, simulate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)

@@ -147,11 +147,13 @@ def fails(check: Check, adapter: Wrong, message: str) -> None:
         anyio.run(check, adapter)
 
 
+@pytest.mark.slow
 def test_a_wrong_value_is_seen() -> None:
     """The stories notice that values come back cut."""
     fails(check_stories, dressed(Cut), r"-record \(version 1\)\n\+rec \(version 1\)")
 
 
+@pytest.mark.slow
 def test_a_lock_that_stays_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sweep notices that after some cancellation nothing goes on."""
     monkeypatch.setattr(Locked, "locked", False)
@@ -159,6 +161,7 @@ def test_a_lock_that_stays_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     fails(check_cancellation, dressed(Locked), "cancelled at suspension .* something hung")
 
 
+@pytest.mark.slow
 def test_a_task_that_stays_is_seen() -> None:
     """A task left behind is counted."""
     kept: list[asyncio.Task[None]] = []
@@ -166,6 +169,7 @@ def test_a_task_that_stays_is_seen() -> None:
     fails(check_leaks, adapter, "after ending normally there are 4 tasks instead of 1")
 
 
+@pytest.mark.slow
 def test_a_socket_that_stays_is_seen() -> None:
     """A socket left open is counted."""
     kept: list[socket.socket] = []
@@ -174,12 +178,14 @@ def test_a_socket_that_stays_is_seen() -> None:
         each.close()
 
 
+@pytest.mark.slow
 def test_a_warning_is_seen() -> None:
     """What is logged is told."""
     adapter = ending(lambda: logging.getLogger("mine").warning("oh dear"))
     fails(check_leaks, adapter, "after ending normally this was logged: mine: oh dear")
 
 
+@pytest.mark.slow
 def test_a_group_round_the_body_s_exception_is_seen() -> None:
     """An adapter that lets its task group wrap the body's exception is told so."""
 
@@ -191,6 +197,7 @@ def test_a_group_round_the_body_s_exception_is_seen() -> None:
     fails(check_leaks, Wrong(open_node=open_node), "the body's own exception came out as ExceptionGroup")
 
 
+@pytest.mark.slow
 def test_strangers_that_take_all_places_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that lets silent connections keep all its places serves nobody else."""
     monkeypatch.setattr(_links, "MAX_INBOUND", 10)
@@ -199,6 +206,7 @@ def test_strangers_that_take_all_places_are_seen(monkeypatch: pytest.MonkeyPatch
     fails(check_silent_peer, Wrong(), "while 20 connections say nothing others are not served")
 
 
+@pytest.mark.slow
 def test_a_client_that_waits_for_ever_is_seen() -> None:
     """A call that does not keep its time is told."""
 
@@ -215,6 +223,7 @@ def test_a_client_that_waits_for_ever_is_seen() -> None:
     fails(check_silent_peer, Wrong(connect=connect), "a call of 0.5 s to somebody who says nothing took 3")
 
 
+@pytest.mark.slow
 def test_who_serves_one_at_a_time_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose loop stands still while somebody asks for much serves others too late."""
     take = _links.Links.received
@@ -231,6 +240,7 @@ def test_who_serves_one_at_a_time_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     fails(check_slow_peer, Wrong(), "while somebody reads nothing others are not served")
 
 
+@pytest.mark.slow
 def test_patience_is_bounded() -> None:
     """What must happen and does not is told, not waited for for ever."""
 

@@ -36,6 +36,7 @@ def test_a_story_is_true_everywhere(path: Path, module: str, loop: str) -> None:
     anyio.run(partial(check_story, path, adapter=adapter(module)), backend=loop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.story")), ids=[path.stem for path in sorted(HERE.glob("*.story"))])
 def test_a_story_in_virtual_time_is_the_same_on_each_loop(path: Path, loop: str) -> None:
