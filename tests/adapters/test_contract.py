@@ -147,6 +147,9 @@ async def test_virtual_nodes_share_an_address(backend: Backend) -> None:
         for node in nodes:
             assert {peer.address for peer in node.peers} == {node.address}
         await until(lambda: all(node.health().pending == 0 for node in nodes), "all ranges are served")
+        everybody = {node.address for node in nodes}
+        routings = [each.ctx.routing for node in nodes for each in node._driver.nodes]
+        await until(lambda: all({p.address for p in r.extended()} == everybody for r in routings), "lists name all")
         for number in range(10):
             done = await nodes[number % 3].put(f"k{number}", b"v")
             assert done.owner in await nodes[0].replicas(f"k{number}")
