@@ -87,10 +87,11 @@ def explore_command(
         found.append((scenario, explored))
         if not json:
             print(f"{_words(scenario)}: {explored}", flush=True)
-        if explored.problem is not None:
-            _write(out, "explore", *draw_path(scenario, explored))
     if json:
         print_json({"scopes": [_fields(scenario, explored) for scenario, explored in found]})
+    for scenario, explored in found:
+        if explored.problem is not None:
+            _write(out, "explore", *draw_path(scenario, explored))
     return Status.FAILED if any(explored.problem is not None for _, explored in found) else Status.FINE
 
 
@@ -114,12 +115,12 @@ def simulate_command(
         simulated = simulate(first, seeds, steps=steps, progress=_progress("simulate", "plans"))
     _clear()
     failure = simulated.failure
-    if failure is not None:
-        _write(out, "simulate", *draw_plan(failure))
     if json:
         print_json(_simulated(simulated))
     else:
-        print(simulated)
+        print(simulated, flush=True)
+    if failure is not None:  # Printed first: what was found is not lost if it cannot be written.
+        _write(out, "simulate", *draw_plan(failure))
     return Status.FINE if failure is None else Status.FAILED
 
 

@@ -15,6 +15,8 @@ from chord_proto.config import Config
 
 MakeWorld = Callable[..., World]
 """Makes a world, with the arguments of `World`."""
+_BOUNDS = {"size": (1, 64), "virtual_nodes": (1, 16), "write_ms": (0, 60_000), "successors": (1, 64)}
+"""A trace from elsewhere may say anything."""
 _OFTEN = ("advance", "advance", "advance", "put", "get")
 """What happens in every plan, beside the kinds that it draws."""
 
@@ -34,6 +36,11 @@ class Setup:
     deviations: tuple[tuple[int, int], ...] | None = None
     """None: the links choose by the seed.  Else messages arrive in order after equal times, but for these: pairs of
     how many choices before are dull, and what is chosen."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} lies between {least} and {most}, it is not {getattr(self, name)}")
 
     def world(self, make: MakeWorld = World) -> World:
         """Return the world."""

@@ -14,6 +14,7 @@ from chord_proto.config import Config
 from chord_proto.invariants import MEMBERS, Scope
 from chord_proto.peer import Peer
 
+_MOST = 32
 _ROUNDS = 100
 """Rounds of all timers within which members that join one after the other must be an ideal ring."""
 
@@ -64,6 +65,8 @@ class Scenario:
     def __attrs_post_init__(self) -> None:
         if self.members < 1 or self.joiners < 0 or self.failures < 0:
             raise ValueError("a scenario has at least one member, and no fewer than no joiners and failures")
+        if self.members + self.joiners > _MOST:
+            raise ValueError(f"a scenario has at most {_MOST} nodes: more could not be searched")
 
     @property
     def config(self) -> Config:

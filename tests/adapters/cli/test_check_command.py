@@ -58,6 +58,17 @@ def test_a_fault_is_found_by_exploring(
     assert "every property holds" in capsys.readouterr().out
 
 
+def test_what_was_found_is_not_lost_where_it_cannot_be_written(
+    broken: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file stands where the folder should be: status 1, and the counterexample is on standard output."""
+    out = tmp_path / "file"
+    out.touch()
+    for scope in (["explore", "--members", "3", "--joiners", "1"], ["simulate", "--first", "24", "--seeds", "50"]):
+        assert 1 == main(["check", *scope, "--out", str(out)])
+        assert "S1 at n3" in capsys.readouterr().out
+
+
 def test_a_fault_is_found_by_simulating(
     broken: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +114,11 @@ def test_what_cannot_be_checked_is_refused(arguments: list[str]) -> None:
     [
         "# chord trace 1\n",
         "# chord trace 1\nsimulate size=x\n",
+        "# chord trace 1\nsimulate size=0\n",
+        "# chord trace 1\nsimulate size=100000\n",
+        "# chord trace 1\nsimulate virtual_nodes=0\n",
+        "# chord trace 1\nsimulate write_ms=-5\n",
+        "# chord trace 1\nexplore members=100000\n",
         "# chord trace 1\nsimulate size=3\ncrush who=1\n",
         "# chord trace 1\nsimulate size=3\ncrash what=1\n",
         "# chord trace 1\nsimulate size=3\ncrash who=99999\n",
