@@ -217,10 +217,14 @@ class Driver(Engine):
         now = self._enter()
         if self._guests.knows(sender, message.request):
             self._carry_out(node, node.receive(message, sender=sender, now=now))
-        elif len(self._guests) < MAX_GUESTS:
-            self._guests.admit(message, sender, node, now)
-        else:
-            self._refuse(node, message, sender, Reason.BUSY)
+            return
+        if len(self._guests) >= MAX_GUESTS:
+            displaced = self._guests.give_way(sender)
+            if displaced is None:
+                self._refuse(node, message, sender, Reason.BUSY)
+                return
+            self._refuse(displaced.node, displaced.message, displaced.sender, Reason.BUSY)
+        self._guests.admit(message, sender, node, now)
 
     def _begin_for_client(self, guest: Guest, deadline: float) -> None:
         now, message = self._enter(), guest.message

@@ -1,4 +1,4 @@
-"""What clients ask of a node: it waits its turn like the node's own calls, in a line of its own.
+"""What clients ask of a node: it waits its turn like the node's own calls, each connection in a line of its own.
 
 The core takes any number up to `Config.max_operations` at once; here they are kept to what connections can carry.
 """
@@ -16,7 +16,7 @@ from chord_proto.records import record
 from chord_proto.timers import Timers
 
 MAX_GUESTS = 1024
-"""How many operations of clients wait or are under way; beyond that they are refused."""
+"""How many operations of clients wait or are under way; beyond that who asks for most is refused."""
 _GRACE = 1.0
 """Seconds after its timeout in which a node must have answered, or it never will: the request was no good."""
 _OVERDUE = "overdue"
@@ -64,8 +64,15 @@ class Guests:
 
     def admit(self, message: Perform, sender: Address, node: Node, now: float) -> None:
         """Let a request wait its turn."""
-        ticket = self.turns.draw(message.operation, now + message.timeout / 1000, _Nobody())
+        ticket = self.turns.draw(message.operation, now + message.timeout / 1000, _Nobody(), line=sender)
         self._guests[ticket.number] = Guest(sender, message, node)
+
+    def give_way(self, sender: Address) -> Guest | None:
+        """Take out and return one that waits, for a newcomer: the last of the longest line, if that is not the newcomer's."""
+        line, length = self.turns.longest()
+        if length <= self.turns.waiting(sender) + 1:
+            return None
+        return self._guests.pop(self.turns.pop_last(line).number)
 
     def next(self) -> tuple[Guest, float] | None:
         """Return whose turn it is and until when."""

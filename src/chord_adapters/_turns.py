@@ -1,4 +1,4 @@
-"""Whose turn it is: operations under way are bounded in number and bytes, the rest wait, first come, first served."""
+"""Whose turn it is: operations under way are bounded in number and bytes, the rest wait in lines that take turns."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Ticket:
     waiter: Waiter
     place: int | None = None
     """The place whose node is to perform it; None: any node of the process."""
+    line: str = ""
+    """In which line it waits."""
     op: OpId | None = None
     """Its id at the node, or of its latest request, while it is under way."""
     sent: bool = False
@@ -56,11 +58,17 @@ class Ticket:
 
 
 class Turns:
-    """The tickets of one node or client: some under way, the others waiting."""
+    """The tickets of one node or client: some under way, the others waiting.
+
+    Within a line it is first come, first served; the lines go one after the other, so that a long one holds up nobody
+    but itself.
+    """
 
     def __init__(self) -> None:
         self.under_way: dict[int, Ticket] = {}
         self._waiting: dict[int, Ticket] = {}
+        self._lines: dict[str, dict[int, Ticket]] = {}
+        """Those that wait, by line; the line whose turn it is comes first."""
         self._deadlines = Timers()
         self._bytes = 0
         self._number = 0
@@ -79,21 +87,42 @@ class Turns:
         """When the first of those that wait will have waited too long."""
         return self._deadlines.deadline
 
-    def draw(self, operation: Operation, deadline: float, waiter: Waiter, place: int | None = None) -> Ticket:
-        """Return a new ticket, the last in the line."""
+    def draw(
+        self, operation: Operation, deadline: float, waiter: Waiter, place: int | None = None, line: str = ""
+    ) -> Ticket:
+        """Return a new ticket, the last in its line."""
         self._number += 1
-        ticket = Ticket(self._number, operation, deadline, waiter, place)
+        ticket = Ticket(self._number, operation, deadline, waiter, place, line)
         if not self.room:  # Who has their turn at once cannot wait too long.
             self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         self._waiting[ticket.number] = ticket
+        self._lines.setdefault(line, {})[ticket.number] = ticket
+        return ticket
+
+    def longest(self) -> tuple[str, int]:
+        """Return the longest line and how many wait there."""
+        lengths = ((line, len(waiting)) for line, waiting in self._lines.items())
+        return max(lengths, key=lambda each: each[1], default=("", 0))
+
+    def waiting(self, line: str) -> int:
+        """Return how many wait in a line."""
+        return len(self._lines.get(line, ()))
+
+    def pop_last(self, line: str) -> Ticket:
+        """Take out and return the last of a line."""
+        ticket = self._lines[line][next(reversed(self._lines[line]))]
+        self.end(ticket)
         return ticket
 
     def next(self) -> Ticket | None:
-        """Put the first that waits under way and return it, if it is its turn."""
+        """Put the first of the next line under way and return it, if it is its turn."""
         if not self._waiting or not self._may_start:
             return None
-        ticket = self._waiting.pop(next(iter(self._waiting)))
-        self._deadlines.disarm((_DEADLINE, ticket.number))
+        line, waiting = next(iter(self._lines.items()))
+        ticket = waiting[next(iter(waiting))]
+        self._leave_line(ticket)
+        if self._lines.pop(line, None):  # To the end of the lines.
+            self._lines[line] = waiting
         self.under_way[ticket.number] = ticket
         self._bytes += ticket.weight
         return ticket
@@ -106,17 +135,24 @@ class Turns:
         if self.under_way.pop(ticket.number, None) is not None:
             self._bytes -= ticket.weight
         else:
-            del self._waiting[ticket.number]
-            self._deadlines.disarm((_DEADLINE, ticket.number))
+            self._leave_line(ticket)
         return True
+
+    def _leave_line(self, ticket: Ticket) -> None:
+        del self._waiting[ticket.number]
+        self._deadlines.disarm((_DEADLINE, ticket.number))
+        line = self._lines[ticket.line]
+        del line[ticket.number]
+        if not line:
+            del self._lines[ticket.line]
 
     def pop_late(self, now: float) -> Ticket | None:
         """Take out and return one that has waited too long."""
         key = self._deadlines.pop_due(now)
         if key is None:
             return None
-        ticket = self._waiting.pop(key[1])
-        ticket.ended = True
+        ticket = self._waiting[key[1]]
+        self.end(ticket)
         return ticket
 
     def drain(self) -> list[Ticket]:

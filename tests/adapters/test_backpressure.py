@@ -73,6 +73,27 @@ async def test_a_client_that_asks_too_much(backend: Backend, monkeypatch: pytest
         assert nodes[1]._driver._guests.turns.room
 
 
+@over_sockets
+async def test_a_client_that_asks_too_much_hinders_only_itself(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another client is not refused, although there is no room."""
+    monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 50)
+    monkeypatch.setattr(_turns, "MOST_UNDER_WAY", 2)
+    async with ring(backend, 2) as nodes:
+        key = await nodes[0].store(bytes(50_000))
+        while nodes[1].owns(key):
+            key = await nodes[0].store(key.to_bytes(20) * 2500)
+        async with stranger(nodes[1]) as greedy, stranger(nodes[1]) as other:
+            await greedy.say_hello()
+            await other.say_hello()
+            for _ in range(10):
+                await greedy.ask(*[Fetch(key)] * 200)
+                await other.ask(Fetch(key))
+            answers = await other.answers(10)
+            assert [Performed] * 10 == [type(answer) for answer in answers]
+
+
 async def test_a_client_tries_again_when_the_node_is_busy(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal for lack of room is no failure until the timeout is over."""
     monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 3)

@@ -1,4 +1,4 @@
-"""Operations under way are bounded in number and bytes; the others wait, first come, first served."""
+"""Operations under way are bounded in number and bytes; the others wait, first come, first served; lines take turns."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class NoWaiter:
         raise NotImplementedError
 
 
-def draw(turns: Turns, operation: Operation, deadline: float = 10.0) -> int:
+def draw(turns: Turns, operation: Operation, deadline: float = 10.0, line: str = "") -> int:
     """Draw a ticket; return its number."""
-    return turns.draw(operation, deadline, NoWaiter()).number
+    return turns.draw(operation, deadline, NoWaiter(), line=line).number
 
 
 def started(turns: Turns) -> list[int]:
@@ -52,6 +52,22 @@ def test_bounded_in_bytes() -> None:
     assert started(turns) == numbers[:1]
     turns.end(turns.under_way[numbers[0]])
     assert started(turns) == numbers[1:]
+
+
+def test_lines_take_turns() -> None:
+    """Who asks for little does not wait for all that another has asked for before."""
+    turns = Turns()
+    fill = [draw(turns, Locate(0)) for _ in range(MOST_UNDER_WAY)]
+    started(turns)
+    long = [draw(turns, Locate(7), line="a") for _ in range(5)]
+    short = [draw(turns, Locate(7), line="b") for _ in range(2)]
+    assert turns.longest() == ("a", 5)
+    assert (turns.waiting("a"), turns.waiting("b"), turns.waiting("c")) == (5, 2, 0)
+    assert turns.pop_last("a").number == long.pop()
+    for number in fill:
+        turns.end(turns.under_way[number])
+    assert started(turns) == [long[0], short[0], long[1], short[1], long[2], long[3]]
+    assert turns.longest() == ("", 0)
 
 
 def test_waiting_too_long() -> None:
