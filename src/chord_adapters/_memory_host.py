@@ -16,11 +16,12 @@ from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.phase import Phase
+from chord_proto.records import record
 
 NEVER: Micros = 1 << 62
 
 
-@attrs.frozen
+@record
 class InFlight:
     """A message under way: who sent it to whom, and when it was sent and will arrive, in seconds."""
 
@@ -58,7 +59,7 @@ class Handle:
         return self.result is not None
 
 
-@attrs.frozen
+@record
 class Step:
     """One input of one node and what came of it: ``getattr(node, kind)(*arguments, now=at, **keywords)``."""
 
@@ -137,10 +138,13 @@ class Host:
     ahead: Micros = 0
     """How far it was ahead then."""
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether its clock shows the network's time."""
-        return self.rate == 1.0 and not self.ahead
+    is_exact: bool = True
+    """Whether its clock shows the network's time."""
+
+    def set_clock(self, now: Micros, *, rate: float, ahead: Micros) -> None:
+        """Let its clock, which is ``ahead`` of the network's by so much, run ``rate`` times as fast from now on."""
+        self.origin, self.rate, self.ahead = now, rate, ahead
+        self.is_exact = rate == 1.0 and not ahead
 
     def seconds(self, now: Micros) -> float:
         """Return the time that the host's own clock shows, by which its nodes measure."""

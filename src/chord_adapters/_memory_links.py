@@ -28,7 +28,18 @@ def micros(seconds: float) -> Micros:
 class Links:
     """Latency, loss, duplication and reordering from a seed; cuts and partitions."""
 
-    __slots__ = ("_barriers", "_cuts", "_random", "corrupt", "duplicate", "loss", "reorder", "shortest", "spread")
+    __slots__ = (
+        "_barriers",
+        "_cuts",
+        "_random",
+        "corrupt",
+        "duplicate",
+        "loss",
+        "reorder",
+        "shortest",
+        "spread",
+        "whole",
+    )
 
     def __init__(self, seed: object, chance: Callable[[], float] | None = None) -> None:
         # Seeded by a string: the same numbers in every process, whatever the hash seed.
@@ -37,6 +48,8 @@ class Links:
         self.shortest = self.spread = 0
         self._cuts: dict[tuple[Address, Address], None] = {}
         self._barriers: list[Barrier] = []
+        self.whole = True
+        """True while nobody is cut off."""
 
     def set(
         self,
@@ -93,26 +106,24 @@ class Links:
 
     # Who is cut off
 
-    @property
-    def whole(self) -> bool:
-        """True while nobody is cut off."""
-        return not self._cuts and not self._barriers
-
     def cut(self, a: Address, b: Address, *, oneway: bool) -> None:
         """Lose what ``a`` sends to ``b`` and, unless ``oneway``, what ``b`` sends to ``a``."""
         self._cuts[a, b] = None
         if not oneway:
             self._cuts[b, a] = None
+        self.whole = False
 
     def partition(self, groups: tuple[Iterable[Address], ...], *, oneway: bool) -> None:
         """Separate the groups from each other, a single one from everybody else."""
         sides = {address: side for side, group in enumerate(groups) for address in group}
         self._barriers.append((sides, 1 if len(groups) == 1 else None, oneway))
+        self.whole = False
 
     def heal(self) -> None:
         """Undo all cuts and partitions."""
         self._cuts.clear()
         self._barriers.clear()
+        self.whole = True
 
     def blocked(self, source: Address, to: Address) -> bool:
         """Tell whether what ``source`` sends to ``to`` is lost."""

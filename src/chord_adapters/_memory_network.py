@@ -294,7 +294,7 @@ class Network:
         self._log(address, f"clock runs at {rate}")
         host, now = self._host(address), self._simulation.now
         shown = micros(host.seconds(now))
-        host.origin, host.rate, host.ahead = now, rate, shown - now
+        host.set_clock(now, rate=rate, ahead=shown - now)
         self._tell_wall(host)
 
     def _tell_wall(self, host: Host) -> None:

@@ -89,6 +89,8 @@ class Simulation:
         # (when, number, kind, three arguments, when it was put here): ordered by the first two alone.
         self._queue: list[tuple[Micros, int, int, Any, Any, Any, Micros]] = []
         self._number = 0
+        self._codecs: dict[int, Codec] = {}
+        """By the bits of the circle: for messages whose bytes are changed on their way."""
 
     # The queue
 
@@ -249,14 +251,15 @@ class Simulation:
     def put_in(self, host: Host, slot: Slot, kind: str, *arguments: object, **keywords: object) -> None:
         """Give a node an input, by the name of its method, and carry out what comes of it, before the next one."""
         self.steps += 1
+        node = slot.node
         now = self.seconds if host.is_exact else host.seconds(self.now)
-        effects: list[Effect] = getattr(slot.node, kind)(*arguments, now=now, **keywords)
-        writes: list[Write] = []
+        effects: list[Effect] = getattr(node, kind)(*arguments, now=now, **keywords)
+        writes: list[Write] | None = None
         for effect in effects:
             if isinstance(effect, Send):
                 self.send(host, effect.to, effect.message)
             elif isinstance(effect, Write):
-                writes.append(effect)
+                writes = [effect] if writes is None else [*writes, effect]
             elif isinstance(effect, Finished):
                 handle = slot.handles.get(effect.op)
                 if handle is not None:
@@ -266,12 +269,13 @@ class Simulation:
                 if isinstance(effect, Stopped):
                     self._stopped(host, slot)
         if self.watch is not None:
-            self.watch(Step(now, slot.node, kind, arguments, keywords, tuple(effects)))
-        if writes:
+            self.watch(Step(now, node, kind, arguments, keywords, tuple(effects)))
+        if writes is not None:
             self._start_writes(host, slot, writes)
         if slot.up:
-            deadline = slot.node.deadline
-            if deadline is not None:
+            deadline = node.deadline
+            # Its wake-up may come too early, never too late.
+            if deadline is not None and not (host.is_exact and deadline * MICROS >= slot.wake):
                 self._arm(host, slot, deadline)
 
     def _start_writes(self, host: Host, slot: Slot, writes: list[Write]) -> None:
@@ -320,7 +324,7 @@ class Simulation:
         The receiver's codec must take the bytes for a message or refuse them; what it takes them for is not
         delivered, since a connection has a checksum.
         """
-        codec = self.codec or Codec(source.setup.config.bits)
+        codec = self.codec or self._codec(source.setup.config.bits)
         data = bytearray(codec.encode(message))
         for _ in range(1 + self.links.below(4)):
             data[self.links.below(len(data))] = self.links.below(256)
@@ -331,6 +335,12 @@ class Simulation:
         receiver = self.hosts.get(to)
         if receiver is not None:
             self.push(self.now + self.links.latency(), BROKEN, receiver, source.address)
+
+    def _codec(self, bits: int) -> CodecLike:
+        codec = self._codecs.get(bits)
+        if codec is None:
+            codec = self._codecs[bits] = Codec(bits)
+        return codec
 
     def resolve(self, slot: Slot, handle: Handle, result: Result) -> None:
         """End an operation."""

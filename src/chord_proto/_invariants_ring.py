@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chord_proto._invariants_snapshot import Snapshot, Violation
-from chord_proto.identifiers import between, distance
+from chord_proto.identifiers import distance
 from chord_proto.view import NodeView
 
 
@@ -50,13 +50,11 @@ def one_ring(ring: Snapshot) -> Iterator[Violation]:
 
 def ordered_ring(ring: Snapshot) -> Iterator[Violation]:
     """S5: the ring is ordered, no ring member lies between n and best(n)."""
-    for view in ring.on_ring.values():
+    members = tuple(ring.on_ring.values())  # In the order of the circle.
+    for view, following in zip(members, (*members[1:], *members[:1]), strict=True):
         after = ring.best(view)
-        if after is not None:
-            for other in ring.on_ring.values():
-                if between(view.me.id, other.me.id, after.me.id):
-                    yield Violation("S5", view.me, f"goes on to {after.me.address} past {other.me.address}")
-                    break
+        if after is not None and after is not following:
+            yield Violation("S5", view.me, f"goes on to {after.me.address} past {following.me.address}")
 
 
 def connected_appendages(ring: Snapshot) -> Iterator[Violation]:

@@ -8,6 +8,7 @@ from typing import Any
 from chord_proto import messages
 from chord_proto.config import Config
 from chord_proto.grants import MAX_ARCS
+from chord_proto.identifiers import place_of_node
 from chord_proto.messages import Answer, Message, Notify, Reason
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
@@ -77,7 +78,11 @@ def fault(message: Message, config: Config) -> str | None:
     if source is None:
         if isinstance(message, _FROM_SOMEBODY):
             return "an answer or a notification from nobody"
-    elif message.incarnation < 1 or source.index >= most or not source.is_well_formed(bits):
+    elif (
+        message.incarnation < 1
+        or source.index >= most
+        or source.id != place_of_node(source.address, source.index, bits)
+    ):
         return "a sender that is not where its address belongs"
     kind = type(message)
     named = _NAMED.get(kind)
@@ -86,7 +91,7 @@ def fault(message: Message, config: Config) -> str | None:
         if len(peers) > config.max_peers_in_message:
             return "too many peers in one message"
         for peer in peers:
-            if peer.index >= most or not peer.is_well_formed(bits):
+            if peer.index >= most or peer.id != place_of_node(peer.address, peer.index, bits):
                 return "a peer that is not where its address belongs"
     check = _FIELDS.get(kind)
     return None if check is None else check(message, 1 << bits)

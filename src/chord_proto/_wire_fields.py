@@ -191,10 +191,17 @@ def _together(*parts: Any) -> tuple[Any, ...]:
     return parts
 
 
-def field_types(cls: type) -> dict[str, Any]:
+_FIELD_TYPES: dict[type, Mapping[str, Any]] = {}
+"""What `field_types` has found: it takes long, and each client and each node makes a codec."""
+
+
+def field_types(cls: type) -> Mapping[str, Any]:
     """Return the fields of a class in the order in which they are written, and their types."""
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in attrs.fields(cls)}
+    found = _FIELD_TYPES.get(cls)
+    if found is None:
+        hints = typing.get_type_hints(cls)
+        found = _FIELD_TYPES[cls] = {field.name: hints[field.name] for field in attrs.fields(cls)}
+    return found
 
 
 class Kinds:

@@ -181,7 +181,8 @@ class Context:
 
     def answer(self, asker: Asker, kind: type[Answer], *fields: object) -> None:
         """Answer a request."""
-        self.in_progress.pop((asker.sender, asker.request), None)
+        if self.in_progress:
+            self.in_progress.pop((asker.sender, asker.request), None)
         self.send(
             asker.sender, kind(self.me, self.incarnation, asker.source, asker.incarnation, asker.request, *fields)
         )
@@ -364,8 +365,10 @@ class Context:
             if incarnation < known.incarnation:
                 return False
             known.heard = self.now
-        routing.suspects.pop(peer.id, None)
-        routing.lost.pop(peer.id, None)
+        if routing.suspects:
+            routing.suspects.pop(peer.id, None)
+        if routing.lost:
+            routing.lost.pop(peer.id, None)
         return True
 
     def _begin_life(self, peer: Peer, known: Known, incarnation: int) -> None:

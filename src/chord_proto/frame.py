@@ -104,21 +104,22 @@ class Frame:
             if now > _LATEST:
                 raise LocalProtocolError(f"no clock shows {now} s: periods would no longer add up")
             ctx.now = now
-        predecessor = ctx.routing.predecessor
+        timers, predecessor = ctx.timers, ctx.routing.predecessor
         completed = self.ranges.completed
         try:
-            deadline = ctx.timers.deadline
+            deadline = timers.deadline
             if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
                 ctx.grant_fresh_timeouts()
             handler(*args)
             self._settle()
             if self.ranges.completed != completed or ctx.routing.predecessor is not predecessor:
                 self.tasks.kick()
-            while (key := ctx.timers.pop_due(ctx.now)) is not None:
-                TIMERS[key[0]](self, key[1])
+            while (deadline := timers.deadline) is not None and deadline <= ctx.now:
+                kind, number = timers.pop()
+                TIMERS[kind](self, number)
                 self._settle()
             self.repair.notice()
-            if self.membership.is_done:
+            if self.membership.said and self.membership.is_done:
                 self._stop()
         except BaseException:
             self._dead = True
@@ -228,7 +229,7 @@ class Frame:
     def _request(self, message: Request, sender: Address) -> None:
         ctx = self.ctx
         kind = type(message)
-        if (sender, message.request) in ctx.in_progress:
+        if ctx.in_progress and (sender, message.request) in ctx.in_progress:
             ctx.working(ctx.asker(message, sender))
         elif isinstance(message, Perform):
             self._perform_for_client(message, sender)

@@ -47,7 +47,7 @@ from chord_proto._invariants_snapshot import MEMBERS, Facts, Snapshot, UnderWay,
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 from chord_proto.routing import cut_list
-from chord_proto.view import NodeView
+from chord_proto.view import Pointers
 
 __all__ = [
     "CHECKS",
@@ -115,8 +115,11 @@ def _ideal(ordered: list[Peer], position: int, config: Config) -> Neighbourhood:
     return Neighbourhood(ordered[position - 1] if len(ordered) > 1 else None, successors, came_round)
 
 
-def why_not_ideal(views: Iterable[NodeView], config: Config) -> str | None:
-    """Say in one line what keeps the members among ``views`` from being the ideal ring; None if nothing does."""
+def why_not_ideal(views: Iterable[Pointers], config: Config) -> str | None:
+    """Say in one line what keeps the members among ``views`` from being the ideal ring; None if nothing does.
+
+    Nodes will do as well as their views.
+    """
     members = sorted((view for view in views if view.phase in MEMBERS), key=lambda view: view.me.id)
     ordered = [view.me for view in members]
     for position, view in enumerate(members):
@@ -130,7 +133,7 @@ def why_not_ideal(views: Iterable[NodeView], config: Config) -> str | None:
     return None
 
 
-def is_ideal(views: Iterable[NodeView], config: Config) -> bool:
+def is_ideal(views: Iterable[Pointers], config: Config) -> bool:
     """Tell whether the members among ``views`` form the ideal ring: every predecessor and list exact."""
     return why_not_ideal(views, config) is None
 

@@ -240,7 +240,6 @@ class Node(Frame):
     def view(self) -> NodeView:
         """Return everything that the ring invariants are about."""
         ctx = self.ctx
-        armed = ctx.timers.items()
         return NodeView(
             me=self.me,
             incarnation=ctx.incarnation,
@@ -250,7 +249,7 @@ class Node(Frame):
             successors=self.successors,
             came_round=self.came_round,
             busy=self.ring.step is not None,
-            timers=tuple((kind, when) for (kind, number), when in armed if number == 0),
+            timers=ctx.timers.periodic(),
             operations=tuple((int(task.op or 0), task.deadline) for task in self.tasks.active.values()),
             requests=tuple(
                 (call.request, call.address, ctx.timers.when(("call", call.request)) or 0.0)

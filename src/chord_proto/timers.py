@@ -13,13 +13,16 @@ _Entry: TypeAlias = tuple[float, int, TimerKey]
 class Timers:
     """Armed timers.  Arming again moves a timer; stale heap entries are dropped as they surface."""
 
-    __slots__ = ("_armed", "_heap", "_sequence")
+    __slots__ = ("_armed", "_heap", "_sequence", "deadline")
 
     def __init__(self) -> None:
         self._heap: list[_Entry] = []
+        """The earliest entry is never stale."""
         self._armed: dict[TimerKey, _Entry] = {}
         """The entry of the heap that counts, for each key: all others are stale."""
         self._sequence = 0
+        self.deadline: float | None = None
+        """When the earliest timer falls due."""
 
     def arm(self, key: TimerKey, when: float) -> None:
         """Let ``key`` fall due at ``when`` (seconds), instead of any earlier setting."""
@@ -27,9 +30,14 @@ class Timers:
         heap, armed = self._heap, self._armed
         entry = armed[key] = (when, self._sequence, key)
         heappush(heap, entry)
-        if len(heap) > 64 + 2 * len(armed):
-            heap[:] = armed.values()
-            heapify(heap)
+        if heap[0] is entry:
+            self.deadline = when
+            if len(heap) > 64 + 2 * len(armed):
+                self._compact()
+        elif heap[0][2] == key:
+            self._prune()
+        elif len(heap) > 64 + 2 * len(armed):
+            self._compact()
 
     def arm_earlier(self, key: TimerKey, when: float) -> None:
         """Let ``key`` fall due at ``when`` unless it already does so earlier."""
@@ -47,42 +55,40 @@ class Timers:
         """Forget all."""
         self._heap.clear()
         self._armed.clear()
+        self.deadline = None
 
     def when(self, key: TimerKey) -> float | None:
         """Return when ``key`` falls due, None when it is not armed."""
         armed = self._armed.get(key)
         return None if armed is None else armed[0]
 
-    def pop_due(self, now: float) -> TimerKey | None:
-        """Disarm and return the earliest timer that is due, or None."""
-        heap, armed = self._heap, self._armed
-        while heap:
-            entry = heap[0]
-            if armed.get(entry[2]) is not entry:
-                heappop(heap)
-            elif entry[0] > now:
-                return None
-            else:
-                del armed[entry[2]]
-                self._prune()
-                return entry[2]
-        return None
+    def pop(self) -> TimerKey:
+        """Disarm and return the earliest timer; raises `IndexError` when none is armed."""
+        key = self._heap[0][2]
+        del self._armed[key]
+        self._prune()
+        return key
 
-    @property
-    def deadline(self) -> float | None:
-        """When the earliest timer falls due."""
-        if not self._heap:
-            return None
-        top = self._heap[0]
-        if self._armed.get(top[2]) is top:
-            return top[0]
-        return min((entry[0] for entry in self._armed.values()), default=None)
+    def pop_due(self, now: float) -> TimerKey | None:
+        """Disarm and return the earliest timer if it is due, else None."""
+        return None if self.deadline is None or self.deadline > now else self.pop()
 
     def items(self) -> list[tuple[TimerKey, float]]:
         """Return all armed timers, in order of key."""
         return sorted((key, entry[0]) for key, entry in self._armed.items())
 
+    def periodic(self) -> tuple[tuple[str, float], ...]:
+        """Return the armed timers of number 0 by their kinds, in order."""
+        return tuple(sorted((kind, entry[0]) for (kind, number), entry in self._armed.items() if number == 0))
+
     def _prune(self) -> None:
+        """Drop what is stale from the front."""
         heap, armed = self._heap, self._armed
         while heap and armed.get(heap[0][2]) is not heap[0]:
             heappop(heap)
+        self.deadline = heap[0][0] if heap else None
+
+    def _compact(self) -> None:
+        """Drop everything that is stale."""
+        self._heap[:] = self._armed.values()
+        heapify(self._heap)

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+
+
+class Pointers(Protocol):
+    """The part of a view that says how a node stands in the ring; a node shows it too, without making a view."""
+
+    @property
+    def me(self) -> Peer:
+        """Its place."""
+
+    @property
+    def phase(self) -> Phase:
+        """The stage of its life."""
+
+    @property
+    def predecessor(self) -> Peer | None:
+        """The node before it."""
+
+    @property
+    def successors(self) -> tuple[Peer, ...]:
+        """The nodes after it."""
+
+    @property
+    def came_round(self) -> bool:
+        """Whether that list is short because it came round."""
 
 
 @attrs.frozen(kw_only=True)

@@ -37,7 +37,7 @@ async def test_nodes_join_one_after_another(backend: Backend) -> None:
             for node in nodes:
                 assert await node.locate(key) == owners[0]
                 assert (await node.replicas(key))[0] == owners[0]
-        assert all(node.is_ready for node in nodes)
+        await until(lambda: all(node.is_ready for node in nodes), "each serves its range")
 
 
 async def test_joining_by_a_contact_that_is_down(backend: Backend) -> None:

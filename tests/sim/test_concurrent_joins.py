@@ -54,7 +54,7 @@ def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
     """The same when at a ring of some nodes others join and leave ten times a second."""
     draw = random.Random(seed)
     net = ring_of_joiners(seed, draw)
-    net.run_until(lambda: is_ideal([node.view() for node in net.nodes], net.config), within=30.0)
+    net.run_until(lambda: is_ideal(net.nodes, net.config), within=30.0)
     for step in range(200):
         net.run_for(0.005)
         assert [] == two_deciders(net.nodes)

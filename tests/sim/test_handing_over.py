@@ -109,7 +109,7 @@ def test_virtual_nodes_that_leave_together_hand_over(seed: int) -> None:
     for index in range(1, 4):
         net.spawn(f"n{index}", join=["n0"], virtual_nodes=3)
     net.run_until(lambda: all(node.ready for node in net.nodes), within=60)
-    net.run_until(lambda: is_ideal([node.view() for node in net.nodes], net.config), within=60)
+    net.run_until(lambda: is_ideal(net.nodes, net.config), within=60)
     for key in KEYS:
         net.do("n0", Put(key, b"v"))
     for address in ("n3", "n2"):

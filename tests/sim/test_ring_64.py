@@ -33,10 +33,10 @@ def is_member(node: Node) -> bool:
 def become_ideal(net: Network, *, within: float) -> float:
     """Let time pass until the ring is ideal; return how long it took."""
     return net.run_until(
-        lambda: is_ideal([node.view() for node in net.nodes], CONFIG),
+        lambda: is_ideal(net.nodes, CONFIG),
         within=within,
         every=0.25,
-        explain=lambda: why_not_ideal([node.view() for node in net.nodes], CONFIG),
+        explain=lambda: why_not_ideal(net.nodes, CONFIG),
     )
 
 

@@ -136,9 +136,7 @@ def _stage() -> tuple[Node, ...]:
     for name in "bcd":
         net.spawn(name, join=["a"])
         found += [node.copy() for node in net.nodes]
-    net.run_until(
-        lambda: len(net.nodes) == 4 and is_ideal([node.view() for node in net.nodes], net.config), within=60.0
-    )
+    net.run_until(lambda: len(net.nodes) == 4 and is_ideal(net.nodes, net.config), within=60.0)
     for number in range(12):
         net.perform("abcd"[number % 4], Put(b"%d" % number, b"v") if number % 3 else Get(b"%d" % number))
     found += [node.copy() for node in net.nodes]

@@ -100,7 +100,7 @@ class World:
 
     def why_not_ideal(self) -> str | None:
         """Say what keeps the ring from being ideal."""
-        return why_not_ideal([node.view() for node in self.net.nodes], self.config)
+        return why_not_ideal(self.net.nodes, self.config)
 
     def wait_ideal(self, *, within: float = SETTLED_WITHIN) -> float:
         """Wait until the ring is ideal and everybody is a member."""
