@@ -20,8 +20,8 @@ FAULTS = (
         module="identifiers",
         old="return start < place < end",
         new="return start <= place < end",
-        hunt="explore 2+1, r=1",
-        check="S5",
+        hunt="tests/proto/test_identifiers.py",
+        check="test_between_walks_the_circle",
     ),
     Fault(
         id="between-not-round",
