@@ -100,7 +100,7 @@ def simulate_command(
     *,
     seeds: Annotated[Positive, Parameter(help="How many plans.")] = 200,
     first: Annotated[int, Parameter(help="The seed of the first plan.", validator=validators.Number(gte=0))] = 0,
-    steps: Annotated[Positive, Parameter(help="How much happens in a plan.")] = 25,
+    steps: Annotated[Positive, Parameter(help="How much happens in a plan at most.")] = 30,
     jobs: Annotated[Positive, Parameter(help="Processes to share the seeds among.")] = 1,
     out: Folder = Path(),
     json: Json = False,

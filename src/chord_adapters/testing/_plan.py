@@ -110,11 +110,14 @@ class Plan:
 
     @classmethod
     def draw(cls, choices: Choices, steps: int) -> Plan:
-        """Draw a plan.  Each leaves some kinds of faults out, so that others meet more often."""
+        """Draw a plan of up to ``steps`` happenings: short ones meet the beginnings, long ones what comes of them.
+
+        Each leaves some kinds of faults out, so that others meet more often.
+        """
         setup = Setup.draw(choices)
         kinds = [kind for kind in KINDS if choices.pick(f"use {kind}", 2)]
         kinds += _OFTEN
-        drawn = [kinds[choices.pick("kind", len(kinds))] for _ in range(steps)]
+        drawn = [kinds[choices.pick("kind", len(kinds))] for _ in range(1 + choices.pick("steps", steps))]
         return cls(setup, tuple(Event.draw(choices, kind) for kind in drawn))
 
     def run(self, make: MakeWorld = World, *, then: Callable[[World], None] = World.settle) -> World:

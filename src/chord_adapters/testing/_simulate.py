@@ -92,12 +92,12 @@ def simulate(
     first: int = 0,
     count: int = 200,
     *,
-    steps: int = 25,
+    steps: int = 30,
     make: MakeWorld = World,
     shrink_within: float = 60.0,
     progress: Callable[[int, int], None] = lambda plans, events: None,
 ) -> Simulated:
-    """Run the plans of ``count`` seeds from ``first`` on, ``steps`` happenings each, until one fails.
+    """Run the plans of ``count`` seeds from ``first`` on, of up to ``steps`` happenings each, until one fails.
 
     That one is made small for up to ``shrink_within`` seconds.  ``make`` makes the worlds, so that they may have nodes
     of one's own.  ``progress`` is told the plans and events so far after each.
