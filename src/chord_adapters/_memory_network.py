@@ -16,7 +16,7 @@ from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_adapters._words import of_record
 from chord_proto.config import Config
 from chord_proto.effects import Event, OpId
-from chord_proto.messages import Record
+from chord_proto.messages import Message, Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address, Peer
@@ -333,6 +333,17 @@ class Network:
         """Lose what ``a`` sends to ``b`` and, unless ``oneway``, what ``b`` sends to ``a``, until `heal`."""
         self._log(a, f"cut from {b}{' one way' if oneway else ''}")
         self._links.cut(a, b, oneway=oneway)
+
+    def tamper(self, address: Address, function: Callable[[Message], Message | None] | None) -> None:
+        """Let what ``address`` sends to others go through ``function`` from now on, which may return another message.
+
+        What it returns is sent, None is lost.  ``function`` None: the address is honest again.
+        """
+        self._log(address, "is honest again" if function is None else "is tampered with")
+        if function is None:
+            self._simulation.tampers.pop(address, None)
+        else:
+            self._simulation.tampers[address] = function
 
     def heal(self) -> None:
         """Undo every cut and partition."""

@@ -83,6 +83,8 @@ class Simulation:
         self.waiters: dict[Waiting, None] = {}
         self.silent: dict[Address, None] = {}
         """Addresses that went down without a word: what is sent there vanishes."""
+        self.tampers: dict[Address, Callable[[Message], Message | None]] = {}
+        """Through what goes that an address sends to others."""
         self.gone: Callable[[Host], None] = lambda host: None
         """Called when the last node of a host has stopped."""
         self.steps = self.sent = self.lost = self.resolved = 0
@@ -291,6 +293,12 @@ class Simulation:
     def send(self, source: Host, to: Address, message: Message) -> None:
         """Put a message on its way, or lose it."""
         self.sent += 1
+        if self.tampers and source.address in self.tampers and to != source.address:
+            tampered = self.tampers[source.address](message)
+            if tampered is None:
+                self.lost += 1
+                return
+            message = tampered
         if self.codec is not None:
             message = self.codec.decode(self.codec.encode(message))
         sender = source.address

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from chord_adapters.testing._choices import Choices
+from chord_adapters.testing._lying import HOW
 from chord_adapters.testing._trace import TraceError
 from chord_adapters.testing._world import LIGHTHOUSE, World
 from chord_proto.identifiers import content_key
@@ -186,6 +187,13 @@ def drift(world: World, who: int, permille: int) -> None:
     """The clocks of a node run fast or slowly."""
     _did(world, "drift")
     world.drift(_up(world, who), permille / _PERMILLE)
+
+
+@happening(who=WHO, how=tuple(range(len(HOW))), permille=(1_000, 300), ms=(500, 5_000, 30_000))
+def lie(world: World, who: int, how: int, permille: int, ms: int) -> None:
+    """A host lies for a while in a share of what it sends."""
+    _did(world, HOW[how])
+    world.lie(_up(world, who), HOW[how], ms / _PERMILLE, share=permille / _PERMILLE)
 
 
 # The network

@@ -16,6 +16,7 @@ import attrs
 
 from chord_adapters.testing._choices import Seeded
 from chord_adapters.testing._happenings import KINDS, Event
+from chord_adapters.testing._lying import HOW
 from chord_adapters.testing._overseer import Broken
 from chord_adapters.testing._plan import MakeWorld, Plan, Setup
 from chord_adapters.testing._world import World
@@ -26,6 +27,7 @@ SOMETIMES = (
     *("PeerFailed", "PeerLeft", "assumptions hold", "whole ring checked: Z", "broken: partition"),
     *("did: join", "did: leave", "did: crash", "did: crash, silent", "did: pause", "did: slow disk", "did: clock"),
     *("did: restart", "did: restart without its disk", "did: restart with a torn disk", "did: drift"),
+    *(f"did: {way}" for way in HOW),
     *("did: partition", "did: partition, one way", "did: cut", "did: cut, one way"),
     *("did: loss", "did: duplicate", "did: reorder", "did: corrupt", "did: delay"),
 )

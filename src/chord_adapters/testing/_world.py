@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chord_adapters.memory import Handle, Network, NotReached
-from chord_adapters.testing._choices import Choices, chance_of
+from chord_adapters.testing._choices import Choices, Seeded, chance_of
 from chord_adapters.testing._ledger import Ledger, Name, replicas_of
+from chord_adapters.testing._lying import Liar, ghosts
 from chord_adapters.testing._overseer import Broken, Overseer
 from chord_proto.config import Config
+from chord_proto.identifiers import content_key
 from chord_proto.invariants import MEMBERS, why_not_ideal
 from chord_proto.messages import Space
 from chord_proto.node import Node
@@ -62,6 +64,8 @@ class World:
             chance=None if choices is None else chance_of(choices),
         )
         self.overseer.network = self.net
+        self._choices = Seeded(seed) if choices is None else choices
+        self._ghosts: tuple[Peer, ...] = ()
         self.ledger = Ledger(config, self.holders)
         self.leaves: dict[Address, tuple[Handle, ...]] = {}
         self.spawned = 0
@@ -208,6 +212,18 @@ class World:
         latency = (USUAL[0], max(slowest, USUAL[0]))
         self.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, latency=latency)
 
+    def lie(self, address: Address, how: str, seconds: float, *, share: float = 1.0) -> None:
+        """Let a host lie for so many seconds in what it sends, as a `Liar` does."""
+        self.parted = True
+        if not self._ghosts:
+            taken = {peer.id for peer in self.overseer.existed}
+            self._ghosts = tuple(peer for peer in ghosts(self.config.bits) if peer.id not in taken)
+        until = self.net.now + seconds
+        self.overseer.deceived(address, self._ghosts, until)
+        self.ledger.deceived()
+        liar = Liar(how, self._choices, self.config.bits, share, self._ghosts)
+        self.net.tamper(address, lambda message: liar(message) if self.net.now < until else message)
+
     def heal(self) -> None:
         """Join what was cut, and make the links as they were."""
         self.net.heal()
@@ -269,6 +285,8 @@ class World:
         """End all faults, wait until the ring is ideal and its records are where they belong, and judge."""
         net = self.net
         self.heal()
+        for address in self.overseer.honest():
+            net.tamper(address, None)
         for address in net.addresses:
             net.resume(address)
             if address in self.odd:
@@ -289,10 +307,17 @@ class World:
         self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
         self._read_all()
         self.overseer.check_ring({"A", "Q"})
+        self._look_for_forged_blocks()
         disks = [net.disk(node.me.address, node.me.index) for node in net.nodes]
         self.ledger.judge_failed({record.value for disk in disks for record in disk.values()})
         if self.ledger.problems:
             raise Broken("\n".join([*self.ledger.problems, net.describe()]))
+
+    def _look_for_forged_blocks(self) -> None:
+        for node in self.net.nodes:
+            for (space, name), record in self.net.disk(node.me.address, node.me.index).items():
+                if space == Space.BLOCK and content_key(record.value or b"").to_bytes(20) != name:
+                    raise Broken(f"D9: {node.me.address} holds {record.value!r} as the block {name.hex()}")
 
     def _pending_leaves(self) -> list[Address]:
         self.collect()
