@@ -9,6 +9,7 @@ from chord_adapters.testing._choices import Choices, Seeded, chance_of
 from chord_adapters.testing._ledger import Ledger, Name, replicas_of
 from chord_adapters.testing._lying import Liar, ghosts
 from chord_adapters.testing._overseer import Broken, Overseer
+from chord_adapters.testing._versions import BOTH, THIS, NextCodec
 from chord_proto.config import Config
 from chord_proto.identifiers import content_key
 from chord_proto.invariants import MEMBERS, why_not_ideal
@@ -17,6 +18,7 @@ from chord_proto.node import Node
 from chord_proto.operations import Fetch, Get, Left, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.wire import Codec
 
 LIGHTHOUSE = "n0"
 """The address that everybody joins by, besides others: as long as it comes back, no part of the ring stays lost."""
@@ -37,7 +39,8 @@ class World:
 
     Faults are methods; `settle` ends them, waits, and checks what must hold then.  After every input of every node
     the invariants are checked, each while the faults so far allow it.  Everything follows from ``seed``; with
-    ``choices`` the links draw from these.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
+    ``choices`` the links draw from these.  With ``versions`` 1 every second host speaks the next wire version,
+    too.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
     `Broken` with the name of the property that does not hold.
     """
 
@@ -49,12 +52,17 @@ class World:
         size: int = 4,
         virtual_nodes: int = 1,
         write_delay: float = 0.0,
+        versions: int = 0,
         choices: Choices | None = None,
         make_node: Callable[..., Node] = Node,
     ) -> None:
         self.config = config = Config() if config is None else config
         self.virtual_nodes = virtual_nodes
+        self._speaks = (THIS, BOTH) if versions else (THIS,)
+        """What hosts speak, one after the other."""
+        self._spoken: dict[Address, tuple[int, int]] = {}
         self.overseer = Overseer(config)
+        self.overseer.seen["did: two wire versions"] += bool(versions)
         self.net = Network(
             seed,
             config=config,
@@ -62,6 +70,7 @@ class World:
             write_delay=write_delay,
             make_node=make_node,
             chance=None if choices is None else chance_of(choices),
+            codecs={THIS[1]: Codec(config.bits), BOTH[1]: NextCodec(config.bits)} if versions else None,
         )
         self.overseer.network = self.net
         self._choices = Seeded(seed) if choices is None else choices
@@ -142,9 +151,11 @@ class World:
         while address != LIGHTHOUSE and self._collides(address):
             self.spawned += 1
             address = f"n{self.spawned}"
+        versions = self._spoken[address] = self._speaks[self.spawned % len(self._speaks)]
         self.spawned += 1
         self._coming(address)
-        self.net.spawn(address, join=tuple(dict.fromkeys(via)), virtual_nodes=self.virtual_nodes)
+        via = tuple(dict.fromkeys(via))
+        self.net.spawn(address, join=via, virtual_nodes=self.virtual_nodes, versions=versions)
         return address
 
     def _places(self, address: Address) -> list[Peer]:
@@ -167,15 +178,24 @@ class World:
         self.leaves.pop(address, None)
         self.net.crash(address, silent=silent)
 
-    def restart(self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False) -> None:
-        """Start a process again, with its disk (what was being written torn) or without."""
+    def restart(
+        self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False, speaks: int = 0
+    ) -> None:
+        """Start a process again, with its disk (what was being written torn) or without.
+
+        In a world of two wire versions it then ``speaks`` one (1), both (2), or what it did before (0).
+        """
+        before = self._spoken[address]
+        versions = self._spoken[address] = (before, THIS, self._speaks[-1])[speaks]
+        if versions != before:
+            self.overseer.seen["did: upgrade" if versions == BOTH else "did: downgrade"] += 1
         others = [other for other in dict.fromkeys(via) if other != address]
         self.ledger.calm = False
         if not others:
             self.ledger.width = 0  # A ring of its own.
         self.net.run_for(0.002)  # A clock that stood still would give two lives the same versions.
         self._coming(address)
-        self.net.restart(address, disk=disk, torn=torn, join=others)
+        self.net.restart(address, disk=disk, torn=torn, join=others, versions=versions)
 
     def relight(self) -> None:
         """Make the lighthouse a member's or a ring of its own, if it is down or waits for somebody who never comes."""
