@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ADAPTERS = {"memory": "asyncio", "asyncio": "asyncio", "trio": "trio"}
 """The adapters on which stories can be told, each with its event loop."""
+_OURS = b"# chord "
+"""What traces and recordings begin with."""
 _RINGS: pytest.StashKey[list[VirtualRing]] = pytest.StashKey()
 
 
@@ -36,8 +38,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run each test that uses chord_ring with N seeds, from --chord-seed on",
     )
     group.addoption("--chord-rewrite", action="store_true", help="write into stories what is seen now")
-    group.addoption("--chord-replay", metavar="FILE", help="recorded choices, for who asks the fixture chord_replay")
+    group.addoption(
+        "--chord-replay",
+        metavar="FILE",
+        help="go through a trace or recording again, as one more test; fixture chord_replay",
+    )
     parser.addini("chord_stories", "run *.story files as tests, on these of: memory asyncio trio", "args", [])
+    parser.addini("chord_world", "module:name of what makes the worlds for --chord-replay: a function or ChordMachine")
+    parser.addini(
+        "chord_participant", "module:name of what makes the nodes for --chord-replay of the explorer's traces"
+    )
 
 
 def _count(text: str) -> int:
@@ -55,6 +65,23 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in config.getini("chord_stories"):
         if name not in ADAPTERS:
             raise pytest.UsageError(f"chord_stories: {name!r} is none of: {' '.join(ADAPTERS)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add the replay that is asked for."""
+    replay = session.config.getoption("chord_replay")
+    if replay is None:
+        return
+    path = Path(replay).resolve()
+    with path.open("rb") as file:
+        ours = file.read(len(_OURS)) == _OURS
+    if ours:
+        items.append(ReplayItem.from_parent(ReplayFile.from_parent(session, path=path), name="replay"))
+    elif not any("chord_replay" in getattr(item, "fixturenames", ()) for item in items):
+        raise pytest.UsageError(
+            f"--chord-replay: {replay} is no trace, no recording, and no test asks for chord_replay"
+        )
 
 
 # Rings
@@ -120,6 +147,57 @@ def _seed_of(item: pytest.Item) -> int:
     params = {} if callspec is None else callspec.params
     seed: int = params.get("chord_seed", item.config.getoption("chord_seed"))
     return seed
+
+
+# Replays
+
+
+class ReplayFile(pytest.File):
+    """A trace or a recording."""
+
+    def collect(self) -> Iterable[ReplayItem]:
+        """Return its one test."""
+        yield ReplayItem.from_parent(self, name="replay")
+
+
+class ReplayItem(pytest.Item):
+    """A trace or a recording that is gone through again, as ``chord replay`` does."""
+
+    def runtest(self) -> None:
+        """Go through it."""
+        own = self._own("chord_world"), self._own("chord_participant")  # Their modules may add kinds of happenings.
+        from chord_adapters.testing._again import what_is_wrong
+
+        makes = {"world": getattr(own[0], "make_world", own[0]), "participant": own[1]}
+        given = {name: make for name, make in makes.items() if make is not None}
+        wrong = what_is_wrong(self.path, **given, warn=lambda words: self.warn(pytest.PytestWarning(words)))
+        if wrong is not None:
+            raise ReplayFailed(wrong)
+
+    def _own(self, setting: str) -> Any:
+        from pkgutil import resolve_name
+
+        name = self.config.getini(setting)
+        try:
+            return resolve_name(name) if name else None
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ReplayFailed(f"{setting} = {name}: {error}") from error
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what is wrong, or why the file cannot be replayed, without the way there."""
+        from chord_adapters.testing import BadRecording, TraceError
+
+        if isinstance(excinfo.value, (ReplayFailed, BadRecording, TraceError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where it stands."""
+        return self.path, 0, f"replay of {self.path.name}"
+
+
+class ReplayFailed(AssertionError):
+    """Something is wrong in a replay; the message is all that is told."""
 
 
 # Stories

@@ -17,6 +17,7 @@ from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.phase import Phase
 from chord_proto.records import record
+from chord_proto.wire import WIRE_VERSION
 
 NEVER: Micros = 1 << 62
 
@@ -110,6 +111,8 @@ class Setup:
     virtual_nodes: int
     config: Config
     clock: float
+    versions: tuple[int, int] = (WIRE_VERSION, WIRE_VERSION)
+    """Lowest and highest wire version that it speaks."""
 
 
 @attrs.define(eq=False)

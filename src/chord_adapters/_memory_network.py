@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from hashlib import blake2b
 from typing import Self
@@ -16,10 +16,11 @@ from chord_adapters._memory_simulation import CodecLike, Simulation
 from chord_adapters._words import of_record
 from chord_proto.config import Config
 from chord_proto.effects import Event, OpId
-from chord_proto.messages import Record
+from chord_proto.messages import Message, Record
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address, Peer
+from chord_proto.wire import WIRE_VERSION
 
 CURRENT: ContextVar[Network | None] = ContextVar("chord network", default=None)
 """The network whose ``with`` block this is in."""
@@ -35,7 +36,7 @@ class Network:
     ``latency`` is (shortest, longest) in seconds, each message drawing its own.  Messages between two addresses
     keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
-    encoded and decoded on its way.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
+    encoded and decoded on its way; ``codecs`` are by wire version, for hosts that speak several.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
     with a `Step` after every input of every node.  ``make_node`` makes nodes, with the arguments of `Node`.  ``chance``
     draws the numbers from 0 to 1 by which links choose, instead of a generator from the seed.  Raises ``ValueError`` for what cannot be.
     """
@@ -50,6 +51,7 @@ class Network:
         reorder: float = 0.0,
         write_delay: float = 0.0,
         codec: CodecLike | None = None,
+        codecs: Mapping[int, CodecLike] | None = None,
         config: Config | None = None,
         watch: Callable[[Step], None] | None = None,
         log_size: int = 10_000,
@@ -60,7 +62,7 @@ class Network:
         self.config = config or Config()
         self._links = Links(seed, chance)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
-        self._simulation = Simulation(self._links, codec=codec, log_size=log_size, watch=watch)
+        self._simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
         self._write_delay = micros(write_delay)
         self._make_node = make_node
         self._simulation.gone = self._end
@@ -164,28 +166,37 @@ class Network:
         virtual_nodes: int = 1,
         config: Config | None = None,
         clock: float = 0.0,
+        versions: tuple[int, int] = (WIRE_VERSION, WIRE_VERSION),
     ) -> Node:
         """Start a process at ``address``: a ring of its own, or one that joins by the addresses ``join``.
 
-        ``clock`` is how far its civil clock is ahead, in seconds.  Returns its first node.  Raises ``ValueError``
+        ``clock`` is how far its civil clock is ahead, in seconds; ``versions`` the lowest and highest wire version that
+        it speaks, where there are ``codecs``.  Returns its first node.  Raises ``ValueError``
         when the address is taken.
         """
-        return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock), None)
+        return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock, versions), None)
 
     def restart(
-        self, address: Address, *, join: Iterable[Address] | None = None, disk: bool = True, torn: bool = False
+        self,
+        address: Address,
+        *,
+        join: Iterable[Address] | None = None,
+        disk: bool = True,
+        torn: bool = False,
+        versions: tuple[int, int] | None = None,
     ) -> Node:
         """Start the process at ``address`` again, in a new life, with what its disk held or without.
 
         ``torn``: of the writes that were under way when it went down, the first half reached the disk after all.
-        It joins as it did before, unless told otherwise.  Raises ``ValueError`` when it is not down.
+        It joins as it did before, and speaks the same wire versions, unless told otherwise.  Raises ``ValueError`` when it is not down.
         """
         if address not in self._down:
             raise ValueError(f"{address} is not down")
         old = self._down[address]
         setup = old.setup
         if join is not None:
-            setup = Setup(tuple(join), setup.virtual_nodes, setup.config, setup.clock)
+            setup = attrs.evolve(setup, join=tuple(join))
+        setup = attrs.evolve(setup, versions=versions or setup.versions)
         for slot in old.slots.values() if torn else ():
             for write in slot.writing[: (len(slot.writing) + 1) // 2]:
                 slot.keep(write)
@@ -333,6 +344,17 @@ class Network:
         """Lose what ``a`` sends to ``b`` and, unless ``oneway``, what ``b`` sends to ``a``, until `heal`."""
         self._log(a, f"cut from {b}{' one way' if oneway else ''}")
         self._links.cut(a, b, oneway=oneway)
+
+    def tamper(self, address: Address, function: Callable[[Message], Message | None] | None) -> None:
+        """Let what ``address`` sends to others go through ``function`` from now on, which may return another message.
+
+        What it returns is sent, None is lost.  ``function`` None: the address is honest again.
+        """
+        self._log(address, "is honest again" if function is None else "is tampered with")
+        if function is None:
+            self._simulation.tampers.pop(address, None)
+        else:
+            self._simulation.tampers[address] = function
 
     def heal(self) -> None:
         """Undo every cut and partition."""

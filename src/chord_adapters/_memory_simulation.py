@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from chord_adapters._memory_host import NEVER, Handle, Host, InFlight, Logged, Slot, Step
 from chord_adapters._memory_links import MICROS, Links, Micros
+from chord_proto.connection import common_version
 from chord_proto.effects import Effect, Finished, Send, Stopped, Write
 from chord_proto.errors import DecodeError
 from chord_proto.messages import Answer, Message
@@ -63,6 +64,7 @@ class Simulation:
         links: Links,
         *,
         codec: CodecLike | None,
+        codecs: Mapping[int, CodecLike],
         log_size: int,
         watch: Callable[[Step], None] | None,
     ) -> None:
@@ -73,6 +75,8 @@ class Simulation:
         """The latest civil time that anybody was told."""
         self.links = links
         self.codec = codec
+        self.codecs = codecs
+        """By wire version, if hosts speak several; empty: messages are not encoded for that."""
         self.watch = watch
         self.events: deque[Logged] = deque(maxlen=log_size)
         self.hosts: dict[Address, Host] = {}
@@ -83,6 +87,8 @@ class Simulation:
         self.waiters: dict[Waiting, None] = {}
         self.silent: dict[Address, None] = {}
         """Addresses that went down without a word: what is sent there vanishes."""
+        self.tampers: dict[Address, Callable[[Message], Message | None]] = {}
+        """Through what goes that an address sends to others."""
         self.gone: Callable[[Host], None] = lambda host: None
         """Called when the last node of a host has stopped."""
         self.steps = self.sent = self.lost = self.resolved = 0
@@ -295,8 +301,19 @@ class Simulation:
     def send(self, source: Host, to: Address, message: Message) -> None:
         """Put a message on its way, or lose it."""
         self.sent += 1
+        if self.tampers and source.address in self.tampers and to != source.address:
+            tampered = self.tampers[source.address](message)
+            if tampered is None:
+                self.lost += 1
+                return
+            message = tampered
         if self.codec is not None:
             message = self.codec.decode(self.codec.encode(message))
+        if self.codecs and to in self.hosts and to != source.address:
+            translated = self._translated(source, self.hosts[to], message)
+            if translated is None:
+                return
+            message = translated
         sender = source.address
         if to == sender:
             self.push(self.now, DELIVER, to, message, sender)
@@ -318,6 +335,21 @@ class Simulation:
         if links.duplicate and links.chance(links.duplicate):
             self.push(at + links.latency(), DELIVER, to, message, sender)
 
+    def _translated(self, source: Host, receiver: Host, message: Message) -> Message | None:
+        """Return what the receiver reads in the version that the two agree on; None if they cannot, or it cannot read it."""
+        version = common_version(receiver.setup.versions, source.setup.versions)
+        if version is not None:
+            with suppress(DecodeError):
+                return self._codec_of(receiver, version).decode(self._codec_of(source, version).encode(message))
+        self.lost += 1
+        self._break(source, receiver.address)
+        return None
+
+    def _codec_of(self, host: Host, version: int) -> CodecLike:
+        """Return how a host reads and writes what should be in this version: it knows no others than its own."""
+        lowest, highest = host.setup.versions
+        return self.codecs[min(max(version, lowest), highest)]
+
     def _corrupt(self, source: Host, to: Address, message: Message) -> None:
         """Change bytes of a message on its way: whatever the receiver reads, its connection is at an end.
 
@@ -331,6 +363,10 @@ class Simulation:
         with suppress(DecodeError):
             codec.decode(bytes(data))
         self.lost += 1
+        self._break(source, to)
+
+    def _break(self, source: Host, to: Address) -> None:
+        """End the connection of two hosts: each is told."""
         self.push(self.now + self.links.latency(), BROKEN, source, to)
         receiver = self.hosts.get(to)
         if receiver is not None:

@@ -25,7 +25,7 @@ from chord_proto.messages import Message
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
-__all__ = ["MAX_HELLO", "Connection", "Hello", "Reply", "frame_limit"]
+__all__ = ["MAX_HELLO", "Connection", "Hello", "Reply", "common_version", "frame_limit"]
 
 _LENGTH = struct.Struct(">I")
 LENGTH_SIZE = _LENGTH.size
@@ -38,6 +38,15 @@ _AROUND_VALUES = 1024 * 1024
 def frame_limit(config: Config) -> int:
     """Return ``max_frame`` for nodes of this configuration: enough for its longest value and its longest batch."""
     return max(config.max_value_size, config.max_batch_bytes, BLOCK_SIZE) + _AROUND_VALUES
+
+
+def common_version(ours: tuple[int, int], theirs: tuple[int, int]) -> int | None:
+    """Return the wire version in which two sides speak: the highest that both know, by the lowest and highest of each.
+
+    None if there is no such version.
+    """
+    version = min(ours[1], theirs[1])
+    return None if version < max(ours[0], theirs[0]) else version
 
 
 class Connection:
@@ -203,8 +212,8 @@ class Connection:
             return 0
         theirs, size = read
         ours = self._hello
-        version = min(theirs.versions[1], ours.versions[1])
-        if version < max(theirs.versions[0], ours.versions[0]):
+        version = common_version(ours.versions, theirs.versions)
+        if version is None:
             reply = pack_reply(Reply.VERSION, *ours.versions)
             self._refuse(
                 f"no common wire version: the other side speaks {theirs.versions[0]} to {theirs.versions[1]},"

@@ -216,4 +216,13 @@ FAULTS = (
         hunt="tests/proto/test_durability.py",
         check="test_written_covers_nothing_after",
     ),
+    Fault(
+        id="version-of-one-side",
+        words="two sides agree on the highest version that either knows",
+        module="connection",
+        old="version = min(ours[1], theirs[1])",
+        new="version = max(ours[1], theirs[1])",
+        hunt="two versions",
+        check="L3",
+    ),
 )

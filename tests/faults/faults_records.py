@@ -178,4 +178,22 @@ FAULTS = (
         hunt="tests/proto/test_durability.py",
         check="test_after_a_failed_write_reads_are_served_and_writes_refused",
     ),
+    Fault(
+        id="block-unchecked",
+        words="a block that was fetched is not compared with its key",
+        module="tasks",
+        old="return space != Space.BLOCK or (value is not None and content_key(value).to_bytes(20) == name)",
+        new="return space != Space.BLOCK or value is not None",
+        hunt="a liar",
+        check="D9",
+    ),
+    Fault(
+        id="copy-unchecked",
+        words="a copy of a block that another hands over is not compared with its key",
+        module="sync",
+        old='item.version == "" and content_key(item.value).to_bytes(20) == item.name',
+        new='item.version == ""',
+        hunt="a liar",
+        check="D9",
+    ),
 )

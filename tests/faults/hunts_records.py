@@ -190,6 +190,23 @@ def unanswered() -> None:
         world.settle()
 
 
+def liar() -> None:
+    """A host changes what it hands out for a while: a block is itself wherever it is read or kept, or it is not there."""
+    world = ring(4, seed=3)
+    blocks = [b"block %d" % number for number in range(16)]
+    for number, block in enumerate(blocks):
+        world.perform(world.up[number % 4], Store(block))
+    finish(world)
+    world.lie("n2", "changes values", 20.0)
+    world.join(["n0"])
+    world.net.run_for(5.0)
+    for at in world.up:
+        for block in blocks:
+            world.perform(at, Fetch(content_key(block)))
+    finish(world)
+    world.settle()
+
+
 HUNTS: dict[str, Callable[[], None]] = {
     "records in calm": calm,
     "records and newcomers": newcomers,
@@ -201,4 +218,5 @@ HUNTS: dict[str, Callable[[], None]] = {
     "records on virtual nodes": virtual_nodes,
     "many records": many,
     "unanswered writes": unanswered,
+    "a liar": liar,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from chord_adapters.testing import Scenario, World, explore
+from chord_proto.config import Config
 from chord_proto.places import Places, arc
 from tests.faults.watched import ring
 
@@ -98,6 +99,16 @@ def sleep() -> None:
     world.settle()
 
 
+def two_versions() -> None:
+    """Every second host speaks the next wire version, too; one of them is downgraded, another upgraded."""
+    world = World(1, Config(), size=4, versions=1)
+    for address, speaks in (("n1", 1), ("n2", 2)):
+        world.crash(address, silent=False)
+        world.restart(address, via=["n0"], speaks=speaks)
+        world.net.run_for(5.0)
+    world.settle()
+
+
 def last_of_all() -> None:
     """All but one node fall silent; that one is a ring again, and takes a newcomer in."""
     for size in (2, 4):
@@ -151,5 +162,6 @@ HUNTS: dict[str, Callable[[], None]] = {
     "bad links": bad_links,
     "sleep": sleep,
     "last of all": last_of_all,
+    "two versions": two_versions,
     "one decider": one_decider,
 }

@@ -28,7 +28,7 @@ def test_a_ring_under_faults() -> None:
     run_state_machine_as_test(
         RingMachine,
         settings=settings(
-            max_examples=3000 if NIGHTLY else 150,
+            max_examples=3000 if NIGHTLY else 250,
             stateful_step_count=40 if NIGHTLY else 25,
             phases=PHASES,
             derandomize=not NIGHTLY,

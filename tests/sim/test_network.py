@@ -11,7 +11,7 @@ import pytest
 from chord_adapters.memory import Network, NotReached, Step
 from chord_proto.config import Config
 from chord_proto.effects import PeerFailed
-from chord_proto.messages import Answer, Request
+from chord_proto.messages import Answer, Message, Request
 from chord_proto.operations import Failed, Failure, Fetched, Get, Left, Locate, Located, Put, Stored
 from chord_proto.phase import Phase
 from chord_proto.wire import Codec
@@ -358,6 +358,25 @@ def test_everything_through_the_wire_format() -> None:
     net = ring(3, codec=codec)
     found = net.do("c", Locate(0))
     assert isinstance(found, Located)
+
+
+def test_what_an_address_sends_can_be_tampered_with() -> None:
+    """What goes to others is what the function returns, None is lost; what an address tells itself stays as it is."""
+    net = ring(2)
+    seen: list[Message] = []
+
+    def silent(message: Message) -> None:
+        seen.append(message)
+
+    net.tamper("a", silent)
+    before = net.counts["lost"]
+    assert isinstance(net.do("a", Locate(net.node("a").me.id)), Located)
+    net.run_for(30.0)
+    assert len(seen) == net.counts["lost"] - before > 0
+    assert {"a"} == {message.source.address for message in seen if message.source is not None}
+    assert not net.node("b").successors
+    net.tamper("a", None)
+    net.run_until(lambda: len(net.node("b").successors) == 1, within=60.0)
 
 
 def test_answers_go_back_to_the_asker() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chord_adapters.testing import Plan, Seeded, simulate
+from chord_adapters.testing._lying import HOW
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +17,7 @@ def test_two_hundred_plans_hold() -> None:
     simulated = simulate(0, 200)
     assert simulated.failure is None, str(simulated)
     assert (200, ()) == (simulated.plans, simulated.never)
+    assert [] == [kind for kind in (*HOW, "upgrade", "downgrade") if not simulated.seen[f"did: {kind}"]]
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import Annotated, BinaryIO
 
 import attrs
@@ -12,12 +11,11 @@ from chord_adapters.cli._files import opened
 from chord_adapters.cli._options import Json, PathOrStandard
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import hexadecimal, peer_fields, print_columns, print_json, say
+from chord_adapters.testing._again import LONGEST_FIRST_LINE, words_of_difference
 from chord_adapters.testing._recorded import BadRecording, Input, kind_of
-from chord_adapters.testing._replay import Difference, NodeState, Replayed, replay
+from chord_adapters.testing._replay import NodeState, Replayed, replay
 from chord_proto.peer import Peer
 from chord_proto.view import NodeView
-
-_LONGEST_FIRST_LINE = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +51,7 @@ def replay_file(
     """
     wanted = _Wanted(file=str(file), step=step, node=node, json=json)
     with opened(file) as source:
-        first_line = source.readline(_LONGEST_FIRST_LINE).decode(errors="replace")
+        first_line = source.readline(LONGEST_FIRST_LINE).decode(errors="replace")
         kind = kind_of(first_line)
         if kind not in _REPLAYS:
             raise BadRecording(f"this version cannot replay a file of the kind “{kind}”")
@@ -71,7 +69,7 @@ def _replay_recording(source: BinaryIO, first_line: str, wanted: _Wanted) -> int
     if shown is not None:
         _print_state(shown)
     if found.difference is not None:
-        _print_difference(found.difference)
+        print(words_of_difference(found.difference))
         return Status.FAILED
     print(f"{found.inputs} inputs, {found.effects} effects, identical")
     return Status.FINE
@@ -101,21 +99,6 @@ def _state_to_show(found: Replayed, wanted: _Wanted) -> NodeState | None:
 
 
 # For people
-
-
-def _print_difference(difference: Difference) -> None:
-    print(f"step {difference.input.step}, line {difference.input.line}, is not as it was recorded:\n")
-    print(difference.input.words)
-    for expected, actual in zip_longest(difference.expected, difference.actual, fillvalue="(nothing)"):
-        if expected == actual:
-            print(f"    both      {expected.strip()}")
-        else:
-            print(f"    recorded  {expected.strip()}\n    now       {actual.strip()}")
-    if difference.expected[:-1] == difference.actual[:-1]:
-        print(
-            "\nIn words the effects are the same: either they differ in what words leave out, or something before\n"
-            "them was changed after it was recorded."
-        )
 
 
 def _print_state(state: NodeState) -> None:

@@ -27,6 +27,7 @@ from chord_adapters.testing._drawing import Drawing
 from chord_adapters.testing._explorer import Explored, explore
 from chord_adapters.testing._happenings import KINDS, Event, Kind, happening
 from chord_adapters.testing._ledger import Ledger
+from chord_adapters.testing._lying import Liar
 from chord_adapters.testing._overseer import Broken, Overseer
 from chord_adapters.testing._participant import Evidence, Participant, RingNode
 from chord_adapters.testing._plan import Plan, Setup
@@ -64,6 +65,7 @@ __all__ = [
     "Failure",
     "Kind",
     "Ledger",
+    "Liar",
     "MakeRing",
     "NodeState",
     "Overseer",

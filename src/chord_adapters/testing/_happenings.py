@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from chord_adapters.testing._choices import Choices
+from chord_adapters.testing._lying import HOW
 from chord_adapters.testing._trace import TraceError
 from chord_adapters.testing._world import LIGHTHOUSE, World
 from chord_proto.identifiers import content_key
@@ -147,9 +148,12 @@ def crash(world: World, who: int, silent: int) -> None:
     world.crash(_up(world, who), silent=bool(silent))
 
 
-@happening(who=WHO, via=WHO, disk=(2, 1, 0), when=_some_down)
-def restart(world: World, who: int, via: int, disk: int) -> None:
-    """A node that crashed or left comes back: with its disk (2), with a torn one (1), or without (0)."""
+@happening(who=WHO, via=WHO, disk=(2, 1, 0), speaks=(0, 1, 2), when=_some_down)
+def restart(world: World, who: int, via: int, disk: int, speaks: int) -> None:
+    """A node that crashed or left comes back: with its disk (2), with a torn one (1), or without (0).
+
+    In a world of two wire versions it then speaks one (1), both (2), or what it did before (0).
+    """
     down = world.net.down
     address = down[who % len(down)]
     if address == LIGHTHOUSE:
@@ -157,7 +161,7 @@ def restart(world: World, who: int, via: int, disk: int) -> None:
     else:
         contacts = [*([world.up[via % len(world.up)]] if world.up else []), LIGHTHOUSE]
     _did(world, ("restart without its disk", "restart with a torn disk", "restart")[disk])
-    world.restart(address, disk=bool(disk), torn=disk == 1, via=contacts)
+    world.restart(address, disk=bool(disk), torn=disk == 1, via=contacts, speaks=speaks)
 
 
 @happening(who=WHO, ms=(300, 2_000, 20_000))
@@ -186,6 +190,14 @@ def drift(world: World, who: int, permille: int) -> None:
     """The clocks of a node run fast or slowly."""
     _did(world, "drift")
     world.drift(_up(world, who), permille / _PERMILLE)
+
+
+@happening(who=WHO, how=tuple(range(len(HOW))), permille=(1_000, 300), ms=(500, 5_000, 30_000))
+def lie(world: World, who: int, how: int, permille: int, ms: int) -> None:
+    """A host lies for a while in a share of what it sends."""
+    _did(world, "lie")
+    _did(world, HOW[how])
+    world.lie(_up(world, who), HOW[how], ms / _PERMILLE, share=permille / _PERMILLE)
 
 
 # The network

@@ -63,6 +63,9 @@ class Ledger:
         self.open: list[Handle] = []
         self.calm = True
         """Nothing went wrong yet: whoever reads, reads what was acknowledged before."""
+        self.trusting = True
+        """Nobody has lied yet.  After a lie nothing is promised of named records but that calls end, nor that blocks
+        survive; but what is read under a block's key is that block."""
         self.width = 0
         """How many addresses the ring had at least, all the time, up to R; 0 when that cannot be told."""
         self._expected: dict[int, str] = {}
@@ -93,6 +96,10 @@ class Ledger:
         self.open.append(handle)
         self._begun[id(handle)] = len(self._gone)
 
+    def deceived(self) -> None:
+        """Note that somebody lies from here on: it may say that it holds what it does not, and change what it holds."""
+        self.trusting = self.calm = False
+
     def collect(self) -> None:
         """Take the results of operations that have ended since."""
         for handle in [handle for handle in self.open if handle.done]:
@@ -101,24 +108,27 @@ class Ledger:
             name = name_of(handle)
             gone_before = self._begun.pop(id(handle))
             expected = self._expected.pop(id(handle), None)
-            if self.calm and expected is not None and isinstance(handle.result, Fetched):
+            if name is not None and self.calm and expected is not None and isinstance(handle.result, Fetched):
                 version = handle.result.version
                 if version is None or version < expected:
-                    self.problems.append(
-                        f"D10: in calm {name} reads version {version}, {expected} was acknowledged before"
-                    )
+                    self._note("D10", name, f"in calm it reads version {version}, {expected} was acknowledged before")
             if name is not None:
                 self._ended(handle, name, self.entries[name], gone_before)
+
+    def _note(self, check: str, name: Name, text: str) -> None:
+        """Note a problem of a record or block, unless somebody has lied whom it may come from."""
+        if self.trusting or (check == "D9" and name[0] == Space.BLOCK):
+            self.problems.append(f"{check}: {name}: {text}")
 
     def _ended(self, handle: Handle, name: Name, entry: Entry, gone_before: int) -> None:
         result, operation = handle.result, handle.operation
         if isinstance(result, Stored):
             value = getattr(operation, "value", getattr(operation, "data", None))
             if entry.acknowledged.setdefault(result.version, value) != value:
-                self.problems.append(f"D6: version {result.version} of {name} is two values")
+                self._note("D6", name, f"version {result.version} is two values")
             self._acknowledged(result, name, entry, gone_before)
         elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
-            self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
+            self._note("D9", name, f"{result.value!r} was read and never written")
         elif isinstance(result, Failed) and isinstance(operation, Put) and not result.outcome_unknown:
             self.failed.append((operation, result))
         if isinstance(result, Failed) and result.reason is Failure.INVALID:
@@ -127,11 +137,11 @@ class Ledger:
     def _acknowledged(self, result: Stored, name: Name, entry: Entry, gone_before: int) -> None:
         addresses = [peer.address for peer in result.acked]
         if len(set(addresses)) < len(addresses):
-            self.problems.append(f"D3: {result.acked} are not distinct")
+            self._note("D3", name, f"{result.acked} are not distinct")
         if len(addresses) < (self.width if name[0] == Space.BLOCK else self.width // 2 + 1) and self.width:
-            self.problems.append(f"D3: {result.acked} are too few on a ring of {self.width} addresses")
+            self._note("D3", name, f"{result.acked} are too few on a ring of {self.width} addresses")
         if result.owner not in result.acked:
-            self.problems.append(f"D3: the owner {result.owner} is not among {result.acked}")
+            self._note("D3", name, f"the owner {result.owner} is not among {result.acked}")
         if result.version == entry.newest:
             needed = len(addresses) if name[0] == Space.BLOCK else min(len(addresses), self.config.replicas // 2 + 1)
             entry.named, entry.allowance = frozenset(addresses), needed - 1
@@ -166,11 +176,10 @@ class Ledger:
 
     def judge_failed(self, held: Container[bytes | None]) -> None:
         """Note a problem for each record that is said to have failed and is among those that are held (D11)."""
-        self.problems += [
-            f"D11: {operation} failed, {result}, and its value is there"
-            for operation, result in self.failed
-            if operation.value in held
-        ]
+        for operation, result in self.failed:
+            if operation.value in held:
+                name = int(Space.RECORD), operation.name
+                self._note("D11", name, f"{operation} failed, {result}, and its value is there")
 
     def judge(self, name: Name, result: object) -> None:
         """Note a problem unless ``result``, read after all is quiet, is what must have survived."""
@@ -178,12 +187,12 @@ class Ledger:
         if not isinstance(result, Fetched):
             self.problems.append(f"{name} cannot be read: {result}")
         elif result.value is not None and result.value not in entry.written:
-            self.problems.append(f"D9: {result.value!r} was read of {name} and never written")
+            self._note("D9", name, f"{result.value!r} was read and never written")
         elif entry.newest is not None and not entry.excused:
             if result.version is None or result.version < entry.newest:
-                self.problems.append(f"D1: {name} has version {result.version}, {entry.newest} was acknowledged")
+                self._note("D1", name, f"it has version {result.version}, {entry.newest} was acknowledged")
             elif result.version == entry.newest and result.value != entry.acknowledged[entry.newest]:
-                self.problems.append(f"D6: {name} reads {result.value!r}, not {entry.acknowledged[entry.newest]!r}")
+                self._note("D6", name, f"it reads {result.value!r}, not {entry.acknowledged[entry.newest]!r}")
 
 
 def name_of(handle: Handle) -> Name | None:

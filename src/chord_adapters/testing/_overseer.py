@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from chord_adapters._words import of_value
 from chord_adapters.memory import Network, Step
@@ -18,6 +19,8 @@ from chord_proto.view import NodeView
 
 SAMPLE = 32
 """Every so many inputs all is checked though nothing seems to have changed."""
+LINGERS = 3.0
+"""Virtual seconds for which a lie may be under way after it was told."""
 Stamp = tuple[object, ...]
 
 
@@ -47,6 +50,10 @@ class Overseer:
         self.views: dict[int, NodeView] = {}
         self.leaving: dict[int, None] = {}
         self.assumptions = False
+        self.liars: dict[str, None] = {}
+        """Addresses that lie or have lied."""
+        self.lies_until = 0.0
+        """How long what they said may be under way."""
         self._stamps: dict[int, Stamp] = {}
         self._stale: dict[int, Node] = {}
         """Whose views are old in what no stamp tells: timers, requests, operations."""
@@ -152,7 +159,7 @@ class Overseer:
         for name, peers in (("D2", (step.node.me,)), ("D3", message.acked)):
             for peer in peers:
                 view = self.views.get(peer.id)
-                if view is None or view.phase not in MEMBERS:
+                if view is None or view.phase not in MEMBERS or (name == "D3" and peer.address in self.liars):
                     continue
                 kept = self._net.disk(peer.address, peer.index).values()
                 if message.version and not any(record.version >= message.version for record in kept):
@@ -181,6 +188,21 @@ class Overseer:
         """Say that one of Zave's assumptions is broken from here on."""
         self.seen[f"broken: {reason}"] += self.assumptions
         self.assumptions = False
+
+    def deceived(self, address: str, invented: Iterable[Peer], until: float) -> None:
+        """Say that ``address`` lies until then, and may name peers that never were.
+
+        Lies break what rests on true lists (Z), and what rests on a liar's own word of what it holds (D3).
+        """
+        self.assume_nothing("lie")
+        self.liars[address] = None
+        self.existed.update(dict.fromkeys(invented))
+        self.lies_until = max(self.lies_until, until + LINGERS)
+
+    def honest(self) -> tuple[str, ...]:
+        """Say that nobody lies any more, and return who did."""
+        self.lies_until = min(self.lies_until, self._net.now + LINGERS)
+        return tuple(self.liars)
 
     def going(self, address: str, *, crash: bool) -> None:
         """Say that the nodes at ``address`` are about to crash or begin to leave."""
@@ -266,7 +288,12 @@ class Overseer:
 
     def look_for_assumptions(self) -> None:
         """Let Z hold from here on if the ring is ideal, has r + 1 members, no list is under way, nobody falsely suspected."""
-        if self.assumptions or self.leaving or any(view.me.index for view in self.views.values()):
+        if (
+            self.assumptions
+            or self.leaving
+            or self.lies_until > self._net.now
+            or any(view.me.index for view in self.views.values())
+        ):
             return
         self._refresh()
         views = tuple(self.views.values())

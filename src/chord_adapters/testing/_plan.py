@@ -15,7 +15,13 @@ from chord_proto.config import Config
 
 MakeWorld = Callable[..., World]
 """Makes a world, with the arguments of `World`."""
-_BOUNDS = {"size": (1, 64), "virtual_nodes": (1, 16), "write_ms": (0, 60_000), "successors": (1, 64)}
+_BOUNDS = {
+    "size": (1, 64),
+    "virtual_nodes": (1, 16),
+    "write_ms": (0, 60_000),
+    "successors": (1, 64),
+    "versions": (0, 1),
+}
 """A trace from elsewhere may say anything."""
 _OFTEN = ("advance", "advance", "advance", "put", "get")
 """What happens in every plan, beside the kinds that it draws."""
@@ -33,6 +39,8 @@ class Setup:
     virtual_nodes: int = 1
     write_ms: int = 0
     """Milliseconds that a write takes."""
+    versions: int = 0
+    """1: every second host speaks the next wire version, too."""
     deviations: tuple[tuple[int, int], ...] | None = None
     """None: the links choose by the seed.  Else messages arrive in order after equal times, but for these: pairs of
     how many choices before are dull, and what is chosen."""
@@ -51,6 +59,7 @@ class Setup:
             size=self.size,
             virtual_nodes=self.virtual_nodes,
             write_delay=self.write_ms / 1000,
+            versions=self.versions,
             choices=None if self.deviations is None else Deviations(self.deviations),
         )
 
@@ -93,6 +102,7 @@ class Setup:
             bits=(160, 16)[choices.pick("bits", 2)],
             virtual_nodes=(1, 1, 2)[choices.pick("virtual nodes", 3)],
             write_ms=(0, 20)[choices.pick("write", 2)],
+            versions=(0, 0, 0, 1)[choices.pick("versions", 4)],
         )
 
 

@@ -27,6 +27,7 @@ SOMETIMES = (
     *("did: join", "did: leave", "did: crash", "did: crash, silent", "did: pause", "did: slow disk", "did: clock"),
     *("did: restart", "did: restart without its disk", "did: restart with a torn disk", "did: drift"),
     *("did: partition", "did: partition, one way", "did: cut", "did: cut, one way"),
+    *("did: lie", "did: two wire versions"),
     *("did: loss", "did: duplicate", "did: reorder", "did: corrupt", "did: delay"),
 )
 """What must have happened now and then in a few hundred plans: inputs, messages, facts, and each kind of fault."""
@@ -170,7 +171,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             yield Plan(plan.setup, events[:start] + events[start + chunk :])
         chunk //= 2
     dull = Setup(seed=plan.setup.seed)
-    for name in ("virtual_nodes", "write_ms", "bits", "replicas"):
+    for name in ("virtual_nodes", "write_ms", "bits", "replicas", "versions"):
         if getattr(plan.setup, name) != getattr(dull, name):
             yield Plan(plan.setup.but(name, getattr(dull, name)), events)
     for name in ("size", "successors"):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chord_adapters.memory import Handle, Network, NotReached
-from chord_adapters.testing._choices import Choices, chance_of
+from chord_adapters.testing._choices import Choices, Seeded, chance_of
 from chord_adapters.testing._ledger import Ledger, Name, replicas_of
+from chord_adapters.testing._lying import Liar, ghosts
 from chord_adapters.testing._overseer import Broken, Overseer
+from chord_adapters.testing._versions import BOTH, THIS, NextCodec
 from chord_proto.config import Config
+from chord_proto.identifiers import content_key
 from chord_proto.invariants import MEMBERS, why_not_ideal
 from chord_proto.messages import Space
 from chord_proto.node import Node
 from chord_proto.operations import Fetch, Get, Left, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.wire import Codec
 
 LIGHTHOUSE = "n0"
 """The address that everybody joins by, besides others: as long as it comes back, no part of the ring stays lost."""
@@ -35,7 +39,8 @@ class World:
 
     Faults are methods; `settle` ends them, waits, and checks what must hold then.  After every input of every node
     the invariants are checked, each while the faults so far allow it.  Everything follows from ``seed``; with
-    ``choices`` the links draw from these.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
+    ``choices`` the links draw from these.  With ``versions`` 1 every second host speaks the next wire version,
+    too.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
     `Broken` with the name of the property that does not hold.
     """
 
@@ -47,12 +52,17 @@ class World:
         size: int = 4,
         virtual_nodes: int = 1,
         write_delay: float = 0.0,
+        versions: int = 0,
         choices: Choices | None = None,
         make_node: Callable[..., Node] = Node,
     ) -> None:
         self.config = config = Config() if config is None else config
         self.virtual_nodes = virtual_nodes
+        self._speaks = (THIS, BOTH) if versions else (THIS,)
+        """What hosts speak, one after the other."""
+        self._spoken: dict[Address, tuple[int, int]] = {}
         self.overseer = Overseer(config)
+        self.overseer.seen["did: two wire versions"] += bool(versions)
         self.net = Network(
             seed,
             config=config,
@@ -60,8 +70,11 @@ class World:
             write_delay=write_delay,
             make_node=make_node,
             chance=None if choices is None else chance_of(choices),
+            codecs={THIS[1]: Codec(config.bits), BOTH[1]: NextCodec(config.bits)} if versions else None,
         )
         self.overseer.network = self.net
+        self._choices = Seeded(seed) if choices is None else choices
+        self._ghosts: tuple[Peer, ...] = ()
         self.ledger = Ledger(config, self.holders)
         self.leaves: dict[Address, tuple[Handle, ...]] = {}
         self.spawned = 0
@@ -138,9 +151,11 @@ class World:
         while address != LIGHTHOUSE and self._collides(address):
             self.spawned += 1
             address = f"n{self.spawned}"
+        versions = self._spoken[address] = self._speaks[self.spawned % len(self._speaks)]
         self.spawned += 1
         self._coming(address)
-        self.net.spawn(address, join=tuple(dict.fromkeys(via)), virtual_nodes=self.virtual_nodes)
+        via = tuple(dict.fromkeys(via))
+        self.net.spawn(address, join=via, virtual_nodes=self.virtual_nodes, versions=versions)
         return address
 
     def _places(self, address: Address) -> list[Peer]:
@@ -163,15 +178,24 @@ class World:
         self.leaves.pop(address, None)
         self.net.crash(address, silent=silent)
 
-    def restart(self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False) -> None:
-        """Start a process again, with its disk (what was being written torn) or without."""
+    def restart(
+        self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False, speaks: int = 0
+    ) -> None:
+        """Start a process again, with its disk (what was being written torn) or without.
+
+        In a world of two wire versions it then ``speaks`` one (1), both (2), or what it did before (0).
+        """
+        before = self._spoken[address]
+        versions = self._spoken[address] = (before, THIS, self._speaks[-1])[speaks]
+        if versions != before:
+            self.overseer.seen["did: upgrade" if versions == BOTH else "did: downgrade"] += 1
         others = [other for other in dict.fromkeys(via) if other != address]
         self.ledger.calm = False
         if not others:
             self.ledger.width = 0  # A ring of its own.
         self.net.run_for(0.002)  # A clock that stood still would give two lives the same versions.
         self._coming(address)
-        self.net.restart(address, disk=disk, torn=torn, join=others)
+        self.net.restart(address, disk=disk, torn=torn, join=others, versions=versions)
 
     def relight(self) -> None:
         """Make the lighthouse a member's or a ring of its own, if it is down or waits for somebody who never comes."""
@@ -207,6 +231,18 @@ class World:
             self.overseer.assume_nothing("weather")
         latency = (USUAL[0], max(slowest, USUAL[0]))
         self.net.set_links(loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, latency=latency)
+
+    def lie(self, address: Address, how: str, seconds: float, *, share: float = 1.0) -> None:
+        """Let a host lie for so many seconds in what it sends, as a `Liar` does."""
+        self.parted = True
+        if not self._ghosts:
+            taken = {peer.id for peer in self.overseer.existed}
+            self._ghosts = tuple(peer for peer in ghosts(self.config.bits) if peer.id not in taken)
+        until = self.net.now + seconds
+        self.overseer.deceived(address, self._ghosts, until)
+        self.ledger.deceived()
+        liar = Liar(how, self._choices, self.config.bits, share, self._ghosts)
+        self.net.tamper(address, lambda message: liar(message) if self.net.now < until else message)
 
     def heal(self) -> None:
         """Join what was cut, and make the links as they were."""
@@ -269,6 +305,8 @@ class World:
         """End all faults, wait until the ring is ideal and its records are where they belong, and judge."""
         net = self.net
         self.heal()
+        for address in self.overseer.honest():
+            net.tamper(address, None)
         for address in net.addresses:
             net.resume(address)
             if address in self.odd:
@@ -289,10 +327,17 @@ class World:
         self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
         self._read_all()
         self.overseer.check_ring({"A", "Q"})
+        self._look_for_forged_blocks()
         disks = [net.disk(node.me.address, node.me.index) for node in net.nodes]
         self.ledger.judge_failed({record.value for disk in disks for record in disk.values()})
         if self.ledger.problems:
             raise Broken("\n".join([*self.ledger.problems, net.describe()]))
+
+    def _look_for_forged_blocks(self) -> None:
+        for node in self.net.nodes:
+            for (space, name), record in self.net.disk(node.me.address, node.me.index).items():
+                if space == Space.BLOCK and content_key(record.value or b"").to_bytes(20) != name:
+                    raise Broken(f"D9: {node.me.address} holds {record.value!r} as the block {name.hex()}")
 
     def _pending_leaves(self) -> list[Address]:
         self.collect()

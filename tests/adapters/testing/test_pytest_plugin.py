@@ -8,6 +8,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from tests.sim.recordings import small_recording
+
 pytest_plugins = ["pytester"]
 
 PLUGIN = "_chord_pytest"
@@ -148,6 +150,104 @@ def test_replay_is_a_path(suite: pytest.Pytester) -> None:
     result = suite.runpytest("--chord-replay", "absent.txt")
     assert pytest.ExitCode.USAGE_ERROR == result.ret
     result.stderr.fnmatch_lines(["*--chord-replay: there is no file absent.txt"])
+
+
+TRACE = """\
+# chord trace 1
+simulate seed=3 size=2 successors=1 replicas=2 bits=160 virtual_nodes=1 write_ms=0
+join via=0
+"""
+MINE = """
+from chord_adapters.testing import Broken, World, happening
+from chord_adapters.testing.hypothesis import ChordMachine
+
+class MyWorld(World):
+    shouted = False
+
+    def settle(self):
+        super().settle()
+        if self.shouted:
+            raise Broken("X1: somebody shouted")
+
+@happening(loud=(0, 1))
+def shout(world, loud):
+    world.shouted = bool(loud)
+
+class MyMachine(ChordMachine):
+    make_world = MyWorld
+"""
+
+
+def test_a_trace_is_one_more_test(suite: pytest.Pytester) -> None:
+    """`--chord-replay` of a trace passes as long as every property holds, beside the other tests or alone."""
+    suite.makefile(".trace", good=TRACE)
+    result = suite.runpytest("-v", "--chord-replay", "good.trace")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["good.trace::replay PASSED*"])
+    suite.makepyfile("def test_it(chord_replay): assert chord_replay.name == 'good.trace'")
+    suite.runpytest("--chord-replay", "good.trace").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("made", ["mine:MyWorld", "mine:MyMachine"])
+def test_a_trace_of_ones_own_world(suite: pytest.Pytester, made: str) -> None:
+    """With `chord_world` plans run in the user's world, with its happenings, and fail with what `chord replay` shows."""
+    suite.makepyfile(mine=MINE)
+    suite.makefile(".trace", loud=TRACE + "shout loud=1\n", quiet=TRACE + "shout loud=0\n")
+    suite.makeini(f"[pytest]\npythonpath = .\nchord_world = {made}")
+    result = suite.runpytest("--chord-replay", "loud.trace")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["   1  *  join via=0", "   2  *  shout loud=1", "at * 3 nodes, *", "X1: somebody shouted"]
+    )
+    result.stdout.no_fnmatch_line("*_again.py*")
+    suite.runpytest("--chord-replay", "quiet.trace").assert_outcomes(passed=1)
+
+
+def test_a_path_of_the_explorer_with_ones_own_nodes(suite: pytest.Pytester) -> None:
+    """With `chord_participant` the explorer's paths are gone on the user's nodes."""
+    suite.makepyfile(
+        mine="""
+        from chord_adapters.testing import RingNode
+
+        def make(*arguments):
+            print("made")
+            return RingNode.make(*arguments)
+        """
+    )
+    suite.makefile(
+        ".trace",
+        way="# chord trace 1\nexplore members=2 joiners=1 failures=0 successors=1 predecessors=1 replicas=1\njoin n1 n0\n",
+    )
+    suite.makeini("[pytest]\npythonpath = .\nchord_participant = mine:make")
+    result = suite.runpytest("-rP", "--chord-replay", "way.trace")
+    result.stdout.fnmatch_lines(["made"])
+    result.assert_outcomes(passed=1)
+
+
+def test_a_recording_is_one_more_test(suite: pytest.Pytester) -> None:
+    """`--chord-replay` of a recording of a live node passes if all is as it was recorded, else the difference is shown."""
+    recording = small_recording()
+    (suite.path / "good").write_bytes(recording)
+    (suite.path / "changed").write_bytes(recording.replace(b"SuccessorsChanged", b"SuccessorsBetrayed", 1))
+    suite.runpytest("--chord-replay", "good").assert_outcomes(passed=1)
+    result = suite.runpytest("--chord-replay", "changed")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["step *, line *, is not as it was recorded:", "    recorded  *Betrayed*"])
+
+
+def test_what_cannot_be_replayed(suite: pytest.Pytester) -> None:
+    """A damaged file and a setting that names nothing fail in words; a file for nobody is a mistake in the usage."""
+    suite.makefile(".trace", bad="# chord trace 1\nsimulate size=many\n", good=TRACE, new="# chord trace 9\nexplore\n")
+    for name, words in (("bad.trace", "line 2: *"), ("new.trace", "*cannot replay a file of the kind *trace 9*")):
+        result = suite.runpytest("--chord-replay", name)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([words])
+    result = suite.runpytest("--chord-replay", "good.trace", "-o", "chord_world=absent:World")
+    result.stdout.fnmatch_lines(["chord_world = absent:World: No module named 'absent'"])
+    suite.maketxtfile(tape="0")
+    result = suite.runpytest("--chord-replay", "tape.txt")
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["*tape.txt is no trace, no recording, and no test asks for chord_replay"])
 
 
 def test_stories_are_tests_where_that_is_wanted(suite: pytest.Pytester) -> None:
