@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from chord_adapters._memory_disk import Disk, MemoryDisk
 from chord_adapters._memory_links import MICROS, Micros, micros
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Event, Write
@@ -86,7 +87,7 @@ class Slot:
     up: bool = True
     next_op: int = 1
     handles: dict[int, Handle] = attrs.field(factory=dict)
-    disk: dict[tuple[int, bytes], Record] = attrs.field(factory=dict)
+    disk: Disk = attrs.field(factory=MemoryDisk)
     writing: list[Write] = attrs.field(factory=list)
     """What it has asked for that is not durable yet, oldest first."""
     written_at: Micros = 0
@@ -94,13 +95,6 @@ class Slot:
     """These become durable at this very moment, one after the other."""
     ticks: int = 0
     ticked_at: Micros = -1
-
-    def keep(self, write: Write) -> None:
-        """Make a write durable."""
-        for name in write.dropped:
-            self.disk.pop(name, None)
-        for kept in write.changes:
-            self.disk[kept.space, kept.name] = kept
 
 
 @attrs.frozen
@@ -159,10 +153,15 @@ class Host:
             return micros(seconds)
         return self.origin + ceil((seconds * MICROS - self.origin - self.ahead) / self.rate) + 1
 
-    def add(self, node: Node) -> Slot:
+    def add(self, node: Node, disk: Disk) -> None:
         """Give a node its place."""
-        slot = self.slots[node.me.id] = Slot(node)
-        return slot
+        self.slots[node.me.id] = Slot(node, disk=disk)
+
+    def tear(self) -> None:
+        """Let the first half of the writes under way reach their disks, as it may happen when power fails."""
+        for slot in self.slots.values():
+            for write in slot.writing[: (len(slot.writing) + 1) // 2]:
+                slot.disk.keep(write)
 
     @property
     def first(self) -> Slot | None:

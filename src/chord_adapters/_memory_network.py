@@ -10,6 +10,7 @@ from typing import Self
 
 import attrs
 
+from chord_adapters._memory_disk import Disk, MemoryDisk
 from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
 from chord_adapters._memory_simulation import CodecLike, Simulation
@@ -36,9 +37,11 @@ class Network:
     ``latency`` is (shortest, longest) in seconds, each message drawing its own.  Messages between two addresses
     keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
-    encoded and decoded on its way; ``codecs`` are by wire version, for hosts that speak several.  ``config`` is that of nodes which bring none of their own.  ``watch`` is called
-    with a `Step` after every input of every node.  ``make_node`` makes nodes, with the arguments of `Node`.  ``chance``
-    draws the numbers from 0 to 1 by which links choose, instead of a generator from the seed.  Raises ``ValueError`` for what cannot be.
+    encoded and decoded on its way; ``codecs`` are by wire version, for hosts that speak several.  ``config`` is that of
+    nodes which bring none of their own.  ``watch`` is called with a `Step` after every input of every node.
+    ``make_node`` makes nodes, with the arguments of `Node`, ``make_disk`` what a node's records lie on.  ``chance``
+    draws the numbers from 0 to 1 by which links choose, instead of a generator from the seed.  Raises ``ValueError``
+    for what cannot be.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Network:
         watch: Callable[[Step], None] | None = None,
         log_size: int = 10_000,
         make_node: Callable[..., Node] = Node,
+        make_disk: Callable[[], Disk] = MemoryDisk,
         chance: Callable[[], float] | None = None,
     ) -> None:
         self.seed = seed
@@ -64,7 +68,7 @@ class Network:
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
         self._simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
         self._write_delay = micros(write_delay)
-        self._make_node = make_node
+        self._make_node, self._make_disk = make_node, make_disk
         self._simulation.gone = self._end
         self._down: dict[Address, Host] = {}
         self._lives: dict[Address, int] = {}
@@ -134,11 +138,11 @@ class Network:
 
     def disk(self, address: Address, index: int = 0) -> dict[tuple[int, bytes], Record]:
         """Return what a node has durably: records by space and name."""
-        return dict(self._slot(address, index).disk)
+        return dict(self._slot(address, index).disk.records())
 
     def durable(self, address: Address, name: tuple[int, bytes], index: int = 0) -> Record | None:
         """Return what a node has durably by this space and name."""
-        return self._slot(address, index).disk.get(name)
+        return self._slot(address, index).disk.records().get(name)
 
     def in_flight(self) -> tuple[InFlight, ...]:
         """Return the messages that were sent and have not arrived, in the order in which they will."""
@@ -197,9 +201,8 @@ class Network:
         if join is not None:
             setup = attrs.evolve(setup, join=tuple(join))
         setup = attrs.evolve(setup, versions=versions or setup.versions)
-        for slot in old.slots.values() if torn else ():
-            for write in slot.writing[: (len(slot.writing) + 1) // 2]:
-                slot.keep(write)
+        if torn:
+            old.tear()
         return self._start(address, setup, old if disk else None)
 
     def _start(self, address: Address, setup: Setup, old: Host | None) -> Node:
@@ -213,11 +216,12 @@ class Network:
         self._log(address, "start")
         for index in range(setup.virtual_nodes):
             me = Peer.at(address, index, bits=setup.config.bits)
-            disk = {} if old is None else dict(old.slots[me.id].disk)
+            disk = self._make_disk() if old is None else old.slots[me.id].disk
             name = f"{self.seed}/{address}/{index}/{life}".encode()
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
-            node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, records=disk.values())
-            host.add(node).disk = disk
+            records = disk.records().values()
+            node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, records=records)
+            host.add(node, disk)
         for slot in tuple(host.slots.values()):
             simulation.put_in(host, slot, "wall", EPOCH + setup.clock)
             others_here = setup.virtual_nodes > 1 and (setup.join or slot is not host.first)

@@ -217,7 +217,7 @@ class Simulation:
         if host.disk_fails:
             self.put_in(host, slot, "write_failed", write.id)
         else:
-            slot.keep(write)
+            slot.disk.keep(write)
             self.put_in(host, slot, "written", write.id)
 
     def _broken(self, host: Host, address: Address) -> None:

@@ -39,6 +39,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._memory_disk import Disk
 from chord_adapters._memory_host import Handle, InFlight, Logged, Step
 from chord_adapters._memory_network import Network, NotReached
 from chord_adapters._memory_opening import current, open_client, open_driver, wait_until
@@ -54,6 +55,7 @@ __all__ = [
     "Client",
     "Closed",
     "Config",
+    "Disk",
     "Entry",
     "Handle",
     "Health",

@@ -69,7 +69,8 @@ ANSWERED: dict[type, OutcomeHandler] = {
     grants.ForClaim: lambda node, purpose, peer, answer: node.ranges.on_claim(purpose, peer, answer),
     repair.ForRepair: lambda node, purpose, peer, ended: node.repair.on_compared(purpose, peer, ended),
     repair.ForSurplus: lambda node, purpose, peer, found: node.repair.on_owner_found(purpose, peer, found),
-    repair.Returning: lambda node, purpose, peer, outcome: node.repair.on_returned(purpose, peer, outcome),
+    repair.Returning: lambda node, purpose, peer, ended: node.repair.on_returned(purpose, peer, ended),
+    repair.Confirming: lambda node, purpose, peer, answer: node.repair.on_confirmed(purpose, peer, answer),
     repair.ForLeave: lambda node, purpose, peer, ended: node.repair.on_handed_over(purpose, peer, ended),
 }
 

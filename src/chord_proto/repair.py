@@ -21,7 +21,7 @@ from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
 from chord_proto.sync import SyncEnded, Syncs
-from chord_proto.table import place_of
+from chord_proto.table import Name, place_of
 from chord_proto.writes import Writes
 
 _SOON = 0.05
@@ -42,10 +42,17 @@ class ForSurplus:
 
 @record
 class Returning:
-    """Purpose of giving surplus copies on (start, end] to their owner, and of asking for its confirmation."""
+    """Purpose of giving surplus copies on (start, end] to their owner."""
 
     start: int
     end: int
+
+
+@record
+class Confirming:
+    """Purpose of asking the owner of surplus copies whether they may go: these, in these versions."""
+
+    copies: tuple[tuple[Name, str], ...]
 
 
 @record
@@ -207,38 +214,47 @@ class Repair:
             owner, found.predecessor.id, owner.id, Returning(found.predecessor.id, owner.id), pull=False, push=True
         )
 
-    def on_returned(self, purpose: Returning, peer: Peer | None, answer: Answer | SyncEnded | None) -> None:
-        """The owner has the copies; ask it to confirm, then drop them here."""
-        if peer is None:
+    def on_returned(self, purpose: Returning, peer: Peer | None, ended: SyncEnded) -> None:
+        """The owner has the copies: ask it whether they may go."""
+        if peer is None or not ended.ok:
             return
-        if isinstance(answer, SyncEnded):
-            if answer.ok:
-                self.ctx.ask(peer, purpose, Confirm, purpose.start, purpose.end)
-        elif isinstance(answer, Done):
-            start = self.responsibility()
-            if start is None:
-                return
-            bits, me = self.ctx.config.bits, self.ctx.me.id
-            surplus = (
-                (item.space, item.name)
-                for item in self.writes.table.on_arc(purpose.start, purpose.end)
-                if not within(start, place_of(item.space, item.name, bits), me)
-            )
-            names = tuple(islice(surplus, _DROPPED_AT_ONCE))
-            if names:
-                self.writes.drop(names)
-                self.soon()
+        surplus = (
+            ((item.space, item.name), item.version)
+            for item in self.writes.table.on_arc(purpose.start, purpose.end)
+            if self._is_surplus((item.space, item.name), item.version)
+        )
+        copies = tuple(islice(surplus, _DROPPED_AT_ONCE))
+        if copies:
+            self.ctx.ask(peer, Confirming(copies), Confirm, purpose.start, purpose.end)
+
+    def _is_surplus(self, name: Name, version: str) -> bool:
+        """Tell whether a copy does not belong here, and no newer one has been accepted."""
+        start, newest = self.responsibility(), self.writes.newest(*name)
+        if start is None or newest is None or newest.version != version:
+            return False
+        return not within(start, place_of(*name, self.ctx.config.bits), self.ctx.me.id)
+
+    def on_confirmed(self, purpose: Confirming, peer: Peer | None, answer: Answer | None) -> None:
+        """Drop the copies if they may go; what came since is another matter, and perhaps acknowledged."""
+        if not isinstance(answer, Done):
+            return
+        names = tuple(name for name, version in purpose.copies if self._is_surplus(name, version))
+        if names:
+            self.writes.drop(names)
+            self.soon()
 
     def on_confirm(self, message: Confirm, sender: Address) -> None:
         """Confirm an arc of one's range if every replica has all of it.
 
-        A leaver confirms nothing: who asks may be about to drop what the leaver has just handed it.
+        Not to a replica: it counts itself out while this node counts on it.  A leaver confirms nothing: who asks may
+        be about to drop what the leaver has just handed it.
         """
         asker = self.ctx.asker(message, sender)
         routing = self.ctx.routing
         following = (message.start + 1) % (1 << self.ctx.config.bits)
         owned = routing.owns(message.end) and routing.owns(following)
-        if owned and self.is_clean and self.ring.phase is not Phase.LEAVING:
+        counted = asker.source is None or any(peer.id == asker.source for peer in routing.replicas())
+        if owned and not counted and self.is_clean and self.ring.phase is not Phase.LEAVING:
             self.ctx.answer(asker, Done)
         else:
             self.soon()

@@ -24,13 +24,16 @@ from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
 
 
 def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
-    """Found, given to the owner, confirmed by it, and then dropped durably (D8); a refusal keeps it."""
+    """Found, given to the owner, confirmed by it, and then dropped durably (D8); a refusal keeps it.
+
+    What is confirmed are the copies that were there when it was asked: a newer one that has come since stays.
+    """
     rig = Rig()
     node = rig.member(10, before=200, after=[60, 100], came_round=False)
     rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
     rig.receive(node, request(Replicate, peer(60), node, (record_at(80),), False, number=1))
     node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
-    for last in (False, True):
+    for last in (0, 1, 2):
         answered: set[int] = set()
         while not (found := [p.message for p in rig.under_way if isinstance(p.message, Confirm)]):
             assert rig.now < 200.0
@@ -52,9 +55,14 @@ def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
             rig.tick(node, 0.05)
         assert (100, 60, 100) == (found[0].target, found[0].start, found[0].end)
         assert 1 == node.stats().records
-        if last:
+        if last == 2:
             (write,) = only(Write, rig.reply(found[0], Done))
             assert ((), ((0, name_at(80)),)) == (write.changes, write.dropped)
+        elif last == 1:
+            newer = record_at(80, number=2)
+            (write,) = only(Write, rig.receive(node, request(Replicate, peer(60), node, (newer,), False, number=2)))
+            assert [] == only(Write, rig.reply(found[0], Done))
+            assert 1 == node.stats().records
         else:
             rig.reply(found[0], Refused, Reason.NOT_READY)
             assert 1 == node.stats().records
@@ -77,6 +85,18 @@ def test_confirming_takes_a_clean_round() -> None:
     assert [True, True, False, False] == [confirm(*arc) for arc in ((200, 10), (220, 240), (150, 10), (20, 40))]
     rig.receive(node, request(Replicate, peer(60), node, (record_at(5),), False, number=3))
     assert not confirm(200, 10)
+
+
+def test_nothing_is_confirmed_to_a_replica() -> None:
+    """Who counts itself out while the owner counts on it would drop a copy of which the owner says that it is there."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    answers = [sent(Done, rig.receive(node, request(Confirm, peer(place), node, 200, 10))) for place in (60, 100, 150)]
+    assert [False, False, True] == [bool(answer) for answer in answers]
 
 
 def test_a_leaver_confirms_nothing() -> None:

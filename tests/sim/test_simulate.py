@@ -38,7 +38,7 @@ def test_a_fault_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_ledger_finds_a_lost_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """An owner that keeps nothing and says that it does: the disk knows better."""
-    monkeypatch.setattr("chord_adapters._memory_host.Slot.keep", lambda self, write: None)
+    monkeypatch.setattr("chord_adapters._memory_disk.MemoryDisk.keep", lambda self, write: None)
     failure = simulate(0, 20).failure
     assert failure is not None
     assert failure.name in ("D1", "D2", "D3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from chord_adapters._memory_disk import Disk, MemoryDisk
 from chord_adapters.memory import Handle, Network, NotReached
 from chord_adapters.testing._choices import Choices, Seeded, chance_of
 from chord_adapters.testing._ledger import Ledger, Name, replicas_of
@@ -40,7 +41,7 @@ class World:
     Faults are methods; `settle` ends them, waits, and checks what must hold then.  After every input of every node
     the invariants are checked, each while the faults so far allow it.  Everything follows from ``seed``; with
     ``choices`` the links draw from these.  With ``versions`` 1 every second host speaks the next wire version,
-    too.  ``make_node`` makes the nodes, with the arguments of `Node`.  Raises
+    too.  ``make_node`` makes the nodes, with the arguments of `Node`, ``make_disk`` what their records lie on.  Raises
     `Broken` with the name of the property that does not hold.
     """
 
@@ -55,6 +56,7 @@ class World:
         versions: int = 0,
         choices: Choices | None = None,
         make_node: Callable[..., Node] = Node,
+        make_disk: Callable[[], Disk] = MemoryDisk,
     ) -> None:
         self.config = config = Config() if config is None else config
         self.virtual_nodes = virtual_nodes
@@ -69,6 +71,7 @@ class World:
             watch=self.overseer,
             write_delay=write_delay,
             make_node=make_node,
+            make_disk=make_disk,
             chance=None if choices is None else chance_of(choices),
             codecs={THIS[1]: Codec(config.bits), BOTH[1]: NextCodec(config.bits)} if versions else None,
         )

@@ -77,8 +77,8 @@ class ChordMachine(RuleBasedStateMachine):
     """Nodes come, go, die, are cut off and come back while clients read and write; then all becomes quiet.
 
     Each kind of happening is a rule.  Subclass it with rules and invariants of your own, with other ``setups``, or with
-    another ``make_world``: nodes of your own are ``functools.partial(World, make_node=MyNode)``.  ``world`` is
-    there from the first rule on.  A failing example is also noted as a trace, for ``chord replay``.
+    another ``make_world``: nodes of your own are ``functools.partial(World, make_node=MyNode)``, a storage of your own
+    is ``functools.partial(World, make_disk=MyStorage)``.  ``world`` is there from the first rule on.  A failing example is also noted as a trace, for ``chord replay``.
     """
 
     setups: ClassVar[st.SearchStrategy[Setup]] = setups(in_order=False)

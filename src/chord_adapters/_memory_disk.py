@@ -1,0 +1,40 @@
+"""What a node's records lie on in the simulated network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from chord_proto.effects import Write
+from chord_proto.messages import Record
+
+
+class Disk(Protocol):
+    """Keeps the records of one node through its crashes: the simulated network's own, or a storage to be tried there.
+
+    `Network` makes one for each place and life that begins without its disk, and hands it on to the next life.
+    """
+
+    def keep(self, write: Write) -> None:
+        """Make a write durable: first drop what it drops, then keep what it changes."""
+
+    def records(self) -> Mapping[tuple[int, bytes], Record]:
+        """Return what is durable, by space and name: what a node that starts now would find."""
+
+
+class MemoryDisk:
+    """A disk that is a dict."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[int, bytes], Record] = {}
+
+    def keep(self, write: Write) -> None:
+        """Make a write durable."""
+        for name in write.dropped:
+            self._records.pop(name, None)
+        for kept in write.changes:
+            self._records[kept.space, kept.name] = kept
+
+    def records(self) -> Mapping[tuple[int, bytes], Record]:
+        """Return what is durable."""
+        return self._records
