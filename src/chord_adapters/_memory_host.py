@@ -12,7 +12,7 @@ from chord_adapters._memory_disk import Disk, MemoryDisk
 from chord_adapters._memory_links import MICROS, Micros, micros
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Event, Write
-from chord_proto.messages import Message, Record
+from chord_proto.messages import Message
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address

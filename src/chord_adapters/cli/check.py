@@ -109,10 +109,11 @@ def simulate_command(
 
     After each the ring must heal, and what was acknowledged must be there. Status 1 when something does not hold.
     """
+    progress = _progress("simulate", "plans")
     if jobs > 1:
-        simulated = simulate_in_processes(first, seeds, steps=steps, jobs=min(jobs, seeds))
+        simulated = simulate_in_processes(first, seeds, steps=steps, jobs=jobs, progress=progress)
     else:
-        simulated = simulate(first, seeds, steps=steps, progress=_progress("simulate", "plans"))
+        simulated = simulate(first, seeds, steps=steps, progress=progress)
     _clear()
     failure = simulated.failure
     if json:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from functools import reduce
-from itertools import pairwise
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from operator import add
 from time import perf_counter
 
 import attrs
@@ -32,6 +29,8 @@ SOMETIMES = (
 )
 """What must have happened now and then in a few hundred plans: inputs, messages, facts, and each kind of fault."""
 _BUDGET = 400
+_PART = 50
+"""How many seeds a process is given at a time, at most."""
 
 
 @attrs.frozen
@@ -68,16 +67,6 @@ class Simulated:
     def never(self) -> tuple[str, ...]:
         """What has never happened: as long as something is named here, a pass says less."""
         return tuple(name for name in SOMETIMES if not self.seen.get(name))
-
-    def __add__(self, other: Simulated) -> Simulated:
-        """Return both together; the seconds are those of the longer one, since they ran side by side."""
-        return Simulated(
-            plans=self.plans + other.plans,
-            events=self.events + other.events,
-            seconds=max(self.seconds, other.seconds),
-            seen=Counter(self.seen) + Counter(other.seen),
-            failure=self.failure or other.failure,
-        )
 
     def __str__(self) -> str:
         """Return it in a few lines."""
@@ -119,12 +108,31 @@ def simulate(
     return Simulated(plans=done, events=events, seconds=perf_counter() - began, seen=seen, failure=failure)
 
 
-def simulate_in_processes(first: int, count: int, *, steps: int, jobs: int) -> Simulated:
-    """Do what `simulate` does in ``jobs`` processes, each with a part of the seeds, to the end of all parts."""
-    ends = [first + count * job // jobs for job in range(jobs + 1)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        parts = [pool.submit(_part, begin, end - begin, steps) for begin, end in pairwise(ends)]
-        return reduce(add, (part.result() for part in parts))
+def simulate_in_processes(
+    first: int,
+    count: int,
+    *,
+    steps: int,
+    jobs: int,
+    progress: Callable[[int, int], None] = lambda plans, events: None,
+) -> Simulated:
+    """Do what `simulate` does in ``jobs`` processes, some seeds at a time, until one fails."""
+    began, seen, plans, events = perf_counter(), Counter[str](), 0, 0
+    failure: Failure | None = None
+    last, size = first + count, min(_PART, -(-count // (4 * jobs)))
+    begins = range(first, last, size)
+    with ProcessPoolExecutor(min(jobs, len(begins)), mp_context=get_context("spawn")) as pool:
+        parts = [pool.submit(_part, begin, min(size, last - begin), steps) for begin in begins]
+        for part in as_completed(parts):
+            simulated = part.result()
+            plans, events = plans + simulated.plans, events + simulated.events
+            seen.update(simulated.seen)
+            progress(plans, events)
+            if simulated.failure is not None:
+                failure = simulated.failure
+                pool.shutdown(cancel_futures=True)
+                break
+    return Simulated(plans=plans, events=events, seconds=perf_counter() - began, seen=seen, failure=failure)
 
 
 def _part(first: int, count: int, steps: int) -> Simulated:
