@@ -159,6 +159,15 @@ class Grants:
         asked = arc(start, end, self.held.size)
         return [each.to for each in self.given if each.places & asked and not each.lost]
 
+    def granted_here(self) -> Places:
+        """Return the places that this node granted lately, and of which it may still have the only records."""
+        self._forget_old()
+        places = Places(self.held.size)
+        for each in self.given:
+            if each.here:
+                places |= each.places
+        return places - self.held
+
     def remembered(self) -> tuple[Grant, ...]:
         """Return what another node needs to know of the grants that were made here."""
         self._forget_old()

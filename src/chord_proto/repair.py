@@ -271,7 +271,9 @@ class Repair:
             self.heir, self.handed = heir, {}
         self.ranges.reopen()
         held = self.ranges.held.arcs()[:MAX_ARCS]
-        arcs = [arc for arc in held if arc not in self.handed]
+        # What was granted lately may never have arrived, and be nowhere else.
+        granted = self.ranges.grants.granted_here().arcs()[:MAX_ARCS]
+        arcs = [arc for arc in (*held, *granted) if arc not in self.handed]
         if heir is not None and not (self.ranges.is_ready and all(self.writes.is_settled(*arc) for arc in arcs)):
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
         elif heir is None and any(
