@@ -194,3 +194,15 @@ def test_a_stopped_node_sends_nothing() -> None:
     ]
     assert [Finished(OpId(2), Failed(Failure.STOPPED))] == after
     assert node.deadline is None
+
+
+def test_what_the_disk_had_is_served_and_written_after() -> None:
+    """A node that begins with records reads them, and a new version sorts after each of them."""
+    rig = Rig(durable=False)
+    old = record_at(5, number=1 << 40)
+    node = rig.add(10, records=[old, record_at(7, number=3)])
+    rig.take(node, node.create(now=rig.now))
+    assert 2 == node.stats().records
+    assert Fetched(old.value, old.version) == read(rig, node, 1)
+    (item,) = put(rig, node, 2, b"new").changes
+    assert item.version > old.version

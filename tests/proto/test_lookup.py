@@ -61,6 +61,36 @@ def test_it_ends_at_the_owners_predecessor() -> None:
     assert [(60, 0.0), (150, 0.05)] == [(hop.peer.id, round(hop.seconds, 6)) for hop in located.path]
 
 
+def test_two_at_once_do_not_mix() -> None:
+    """Each ends with the answer to its own question, in whatever order they come, and each is counted."""
+    rig, node = looking_up(190, 60)
+    begun = node.stats().lookups
+    first = rig.asked(FindSuccessor, peer(60))
+    rig.take(node, node.locate(OpId(2), 220, now=rig.now))
+    second = rig.asked(FindSuccessor, peer(60))
+    rig.take(node, node.locate(OpId(3), 230, now=rig.now))
+    assert begun + 2 == node.stats().lookups
+    rig.reply(second, Found, peer(210), (peer(225),), False)
+    rig.reply(first, Found, peer(150), (peer(200),), False)
+    assert [peer(200), peer(225)] == [rig.result(OpId(each)).owner for each in (1, 2)]
+    assert OpId(3) not in rig.finished
+
+
+def test_a_cancelled_one_leaves_no_question_out() -> None:
+    """Neither its question nor the lookup stays; the answer, if it comes, is late; others go on."""
+    rig, node = looking_up(190, 60)
+    question = rig.asked(FindSuccessor, peer(60))
+    rig.take(node, node.locate(OpId(2), 220, now=rig.now))
+    out, active = node.stats().requests, len(node.lookups.active)
+    rig.take(node, node.cancel(OpId(1), now=rig.now))
+    assert (out - 1, active - 1) == (node.stats().requests, len(node.lookups.active))
+    ignored = node.stats().ignored
+    rig.reply(question, Found, peer(150), (peer(200),), False)
+    assert ignored + 1 == node.stats().ignored
+    rig.reply(rig.asked(FindSuccessor, peer(60)), Found, peer(210), (peer(225),), False)
+    assert peer(225) == rig.result(OpId(2)).owner
+
+
 def test_each_question_comes_closer() -> None:
     """Candidates that do not lie between the best that answered and the place are not asked (L7)."""
     rig, node = looking_up(190, 60)

@@ -16,6 +16,12 @@ def test_form() -> None:
     assert "000000000bb8-0000-abcd000000000000" == HybridClock(NODE, 160).next(3.0)
 
 
+def test_small_circles() -> None:
+    """Neighbours on a circle of few bits write different versions at one moment."""
+    made = {HybridClock(node, 8).next(3.0) for node in range(256)}
+    assert 256 == len(made)
+
+
 @given(st.lists(st.floats(-1e9, 1e10), min_size=2, max_size=20))
 def test_versions_of_a_node_grow(times: list[float]) -> None:
     """Whatever the civil clock does, each version sorts after the one before."""
