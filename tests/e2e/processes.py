@@ -52,12 +52,12 @@ def parsed(output: bytes) -> dict[str, Any]:
     return found
 
 
-def until(what: str, condition: Callable[[], bool]) -> None:
-    """Ask again and again until ``condition`` holds; fail when it does not come."""
+def until(what: str, condition: Callable[[], bool], *, every: float = 0.05) -> None:
+    """Ask again and again, ``every`` so many seconds, until ``condition`` holds; fail when it does not come."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"this has not come true: {what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 class NodeProcess:
@@ -137,7 +137,7 @@ def await_ideal(address: str, size: int) -> None:
         ring = document("ring", "--node", address)
         return wanted == (ring["size"], ring["ideal"])
 
-    until(f"an ideal ring of {size}", is_ideal)
+    until(f"an ideal ring of {size}", is_ideal, every=0.2)  # To ask is a process each time, and takes from the ring.
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.processes import CHORD, PATIENCE, NodeProcess, chord, free_port, parsed
+from tests.e2e.processes import CHORD, PATIENCE, chord, free_port, parsed
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def test_a_demo_of_a_file_that_is_not_there() -> None:
     assert 1 == chord("demo", "/does/not/exist").returncode
 
 
-def test_interrupted(ring: list[NodeProcess]) -> None:
+def test_interrupted() -> None:
     """Ctrl-C ends with 130, and says of a write that its outcome is unknown."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         command = [*CHORD, "put", "key", "value", "--node", f"127.0.0.1:{mute.getsockname()[1]}", "--json"]

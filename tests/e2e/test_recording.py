@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.e2e.processes import await_ideal, chord, document, fine, node_process
 pytestmark = pytest.mark.slow
 
 ANYWHERE = ("--listen", "127.0.0.1:0")
+KEYS, SIZE = (20, 3_000_000) if os.environ.get("CHORD_NIGHTLY") else (4, 300_000)
+"""Records, and the bytes of a file of several blocks: a command for each and the replay of its bytes take their time."""
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -28,14 +31,14 @@ def test_recordings_of_a_ring_replay(backend: str, tmp_path: Path) -> None:
         second.wait_ready()
         killed.wait_ready()
         await_ideal(first.address, 4)
-        for number in range(20):
+        for number in range(KEYS):
             fine("put", f"key {number}", "value", "--node", nodes[number % 3].address)
-        key = fine("store", "-", "--node", second.address, stdin=bytes(3_000_000)).decode().strip()
+        key = fine("store", "-", "--node", second.address, stdin=bytes(SIZE)).decode().strip()
         killed.end(signal.SIGKILL)
         await_ideal(first.address, 2)
-        for number in range(20):
+        for number in range(KEYS):
             assert b"value" == fine("get", f"key {number}", "--node", nodes[number % 2].address)
-        assert bytes(3_000_000) == fine("fetch", key, "--node", first.address)
+        assert bytes(SIZE) == fine("fetch", key, "--node", first.address)
         assert [0, 0] == [second.end(signal.SIGTERM), first.end(signal.SIGTERM)]
         assert ["", ""] == [line for node in nodes[:2] for line in [node.said().replace(LEAVING, "")]]
     for file, node in zip(files, nodes, strict=True):
@@ -43,9 +46,9 @@ def test_recordings_of_a_ring_replay(backend: str, tmp_path: Path) -> None:
         assert (True, node is not killed) == (found["identical"], found["complete"]), found["ending"]
         assert found["inputs"] > 100
         assert {node.address} == {name.rpartition("#")[0] for name in found["nodes"]}
-        torn = tmp_path / "torn"
-        torn.write_bytes(file.read_bytes()[:-9])
-        assert document("replay", str(torn))["complete"] is False
+    torn = tmp_path / "torn"
+    torn.write_bytes(files[1].read_bytes()[:-9])
+    assert document("replay", str(torn))["complete"] is False
     state = document("replay", str(files[2]), "--step", "50", "--node", f"{killed.address}#1")["state"]
     assert (killed.address, 1) == (state["address"], state["index"])
 
@@ -69,10 +72,10 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     with node_process(*ANYWHERE, "--record", str(file)) as node:
         _limit_file_size(node.process.pid, 20_000)
         address = node.wait_ready()
-        for number in range(30):
-            fine("put", f"key {number}", "v" * 1000, "--node", address)
+        for number in range(6):
+            fine("put", f"key {number}", "v" * 5000, "--node", address)
         until("it says that the recording has stopped", lambda: "has stopped, the node goes on" in node.said())
-        assert b"v" * 1000 == fine("get", "key 29", "--node", address)
+        assert b"v" * 5000 == fine("get", "key 5", "--node", address)
         assert 1 == node.said().count("has stopped")
         assert 0 == node.end(signal.SIGTERM)
         found = document("replay", str(file))

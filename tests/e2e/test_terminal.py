@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.processes import CHORD, PATIENCE, chord, write_random
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terminal")]  # one ring for all
 
 
 def test_a_progress_bar_only_for_who_looks_on(tmp_path: Path, address: str) -> None:

@@ -40,7 +40,7 @@ def run_test(name: str) -> str | None:
     outcome, said = _Outcome(), StringIO()
     with redirect_stdout(said):
         # Plain asserts: to rewrite them pytest would load the core itself, from a wheel without the fault.
-        plain = ("-x", "--assert=plain", "-p", "no:cacheprovider", "-W", LATE)
+        plain = ("-x", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-W", LATE)
         status = pytest.main([f"{ROOT / name}", *plain], plugins=[outcome])
     if isinstance(outcome.error, (AssertionError, pytest.fail.Exception)):  # The latter: an error was not raised.
         return f"{name.partition('::')[2]}: {outcome.error}"

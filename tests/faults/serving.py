@@ -6,10 +6,12 @@ Reads an id a line from its standard input and answers each with a line of JSON:
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -18,6 +20,19 @@ from typing import Self
 from tests.faults.__main__ import main
 
 ROOT = Path(__file__).parents[2]
+PRELOADED = (
+    "asyncio",
+    "concurrent.futures.process",
+    "html",
+    "multiprocessing.context",
+    "msgspec",
+    "hypothesis.stateful",
+    "anyio.pytest_plugin",
+    "pytest",
+    "pytest_timeout",
+    "_hypothesis_pytestplugin",
+)
+"""What hunts import besides the project, its tests, and the plugins of pytest that they need."""
 
 
 class Hunter:
@@ -51,18 +66,19 @@ class Hunter:
 
 def serve() -> None:
     """Answer until the input ends."""
-    import anyio  # noqa: F401
-    import hypothesis.stateful  # noqa: F401
-    import msgspec  # noqa: F401
-    import pytest  # noqa: F401
-
+    for module in PRELOADED:
+        import_module(module)
+    gc.collect()
+    gc.freeze()  # No fork looks through what all of them share.
     for line in sys.stdin:
         with TemporaryFile("w+") as said:
             child = os.fork()
             if not child:
                 os.dup2(said.fileno(), 1)
                 os.dup2(said.fileno(), 2)
-                sys.exit(main([line.strip()]))
+                status = main([line.strip()])
+                sys.stdout.flush()
+                os._exit(status)  # At once: a fork has nothing to tidy up.
             _, status = os.waitpid(child, 0)
             said.seek(0)
             print(json.dumps((os.waitstatus_to_exitcode(status), said.read())), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from itertools import combinations
@@ -14,6 +15,8 @@ from chord_proto.node import Node
 from chord_proto.operations import Fetched, Get, Put, Stored
 from chord_proto.phase import Phase
 from chord_proto.places import Places, arc
+
+SEEDS = range(200 if os.environ.get("CHORD_NIGHTLY") else 20)
 
 
 def two_deciders(nodes: Iterable[Node]) -> list[str]:
@@ -39,7 +42,7 @@ def ring_of_joiners(seed: int, draw: random.Random) -> Network:
     return net
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_one_decider_while_nodes_join(seed: int) -> None:
     """However they overlap, no two nodes ever decide for one place, and within seconds everybody is served."""
     net = ring_of_joiners(seed, random.Random(seed))
@@ -49,7 +52,7 @@ def test_one_decider_while_nodes_join(seed: int) -> None:
     net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
     """The same when at a ring of some nodes others join and leave ten times a second."""
     draw = random.Random(seed)
@@ -66,7 +69,7 @@ def test_one_decider_while_nodes_come_and_go(seed: int) -> None:
     net.run_until(lambda: all(node.ready for node in net.nodes), within=5.0)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_was_acknowledged_is_read_while_others_join(seed: int) -> None:
     """Without any fault, a value acknowledged at one node is what another node reads right afterwards."""
     draw = random.Random(seed)
@@ -85,7 +88,7 @@ def test_what_was_acknowledged_is_read_while_others_join(seed: int) -> None:
         net.run_for(draw.choice([0.0, 0.01, 0.1, 0.5]))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_two_joiners_at_a_lone_node(seed: int) -> None:
     """The nearer of two joiners is granted its part first; the other one waits and asks for the rest only."""
     net = Network(seed)

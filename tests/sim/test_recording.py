@@ -29,6 +29,7 @@ from tests.sim.recordings import A, record_faults, record_one, replayed, small_r
 
 pytestmark = pytest.mark.slow
 
+EXAMPLES = 300 if os.environ.get("CHORD_NIGHTLY") else 30
 PING = Ping(Peer.at("b"), 1, A.id, 0, 7)
 
 
@@ -91,7 +92,7 @@ def test_a_replay_stops_at_any_step() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_change_is_found(data: st.DataObject) -> None:
     """One other character in any line is found: at the step that it belongs to, or as a damaged line."""
     lines = small_recording().decode().splitlines(keepends=True)
@@ -111,7 +112,7 @@ def test_any_change_is_found(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_line_that_is_missing_or_twice_is_found(data: st.DataObject) -> None:
     """Leaving a line out, or repeating it, is found."""
     lines = small_recording().splitlines(keepends=True)
@@ -122,7 +123,7 @@ def test_a_line_that_is_missing_or_twice_is_found(data: st.DataObject) -> None:
 
 
 @given(end=st.integers(len("# chord recording 1\n"), len(small_recording()) - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_torn_end_is_told_and_the_rest_replays(end: int) -> None:
     """Wherever a kill cut the file, the whole steps before replay, and the end is said to be missing."""
     kept = small_recording()[:end]
@@ -138,7 +139,7 @@ def test_a_torn_end_is_told_and_the_rest_replays(end: int) -> None:
 
 
 @given(message=strategies.messages(), sender=strategies.ADDRESSES, now=st.floats(0, 1e9), wall=st.floats(-1e9, 1e12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_every_message_comes_back(
     tmp_path_factory: pytest.TempPathFactory, message: Message, sender: str, now: float, wall: float
 ) -> None:
@@ -155,7 +156,7 @@ def test_every_message_comes_back(
 
 
 @given(operation=strategies.operations(), timeout=st.none() | st.floats(0.001, 1e6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_every_operation_comes_back(
     tmp_path_factory: pytest.TempPathFactory, operation: Operation, timeout: float | None
 ) -> None:
