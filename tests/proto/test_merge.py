@@ -64,6 +64,21 @@ def next_probe(node: Node) -> float:
     return dict(node.view().timers)["probe"]
 
 
+def test_a_probe_that_nobody_answers_ends() -> None:
+    """The lookup goes as its question does; nothing of it stays."""
+    rig, node = probing()
+    place = probes(rig, 30)[-1].place
+    assert place in [lookup.place for lookup in node.lookups.active.values()]
+    rig.take(node, node.unreachable(peer(30), now=rig.now))
+    for _ in range(200):
+        rig.tick(node, 0.02)
+        settle(rig, node)
+        rig.humour(Ping, GetDigest)
+        if place not in [lookup.place for lookup in node.lookups.active.values()]:
+            return
+    raise AssertionError("the lookup is still there")
+
+
 def test_a_probe_asks_for_the_place_after_ones_own() -> None:
     """Who is lost is asked who owns me + 1, on its side of the partition."""
     rig, _ = probing()

@@ -116,6 +116,25 @@ def test_a_dead_head_is_dropped_and_the_next_notified() -> None:
     assert False is node.came_round
 
 
+def test_a_short_list_that_came_round_still_does() -> None:
+    """It names everybody: without one of them it names everybody who is left."""
+    rig, node, asked = stabilising(after=(60,))
+    rig.reply(asked, Neighbours, peer(10), (peer(200), peer(10)), True, 3)
+    assert ([60, 200], True) == (places(node), node.came_round)
+    rig.run(1.5)
+    rig.reply(rig.asked(GetNeighbours, peer(60)), Refused, Reason.NOT_MEMBER)
+    assert ([200], True) == (places(node), node.came_round)
+
+
+def test_while_lists_change_rounds_come_sooner() -> None:
+    """News of nodes farther on travels one node a round: the next one comes within about a quarter of the period."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
+    periodic = dict(node.view().timers)
+    assert periodic["stabilize"] <= rig.now + 1.2 * rig.config.stabilize_interval / 4
+    assert [("stabilize", 0)] == [key for key, _ in node.ctx.timers.items() if key[0] == "stabilize"]
+
+
 def test_a_list_run_empty_falls_back_to_the_predecessor() -> None:
     """When every successor has failed, the predecessor is asked; it becomes the successor once it has answered."""
     rig, node, asked = stabilising(after=(60,))

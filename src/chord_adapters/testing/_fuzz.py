@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import attrs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
@@ -57,6 +57,7 @@ def fuzz(cases: int = 2_000, *, seed: int = 0) -> Fuzzed:
                 database=None,
                 deadline=None,
                 print_blob=False,
+                phases=[Phase.generate, Phase.shrink],  # To explain takes longer than all the rest.
                 suppress_health_check=list(HealthCheck),
             )(given(st.data())(body))
         )
