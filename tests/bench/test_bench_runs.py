@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.adapters.backends import SOCKETS
-from tests.bench import bench_gets, bench_idle, bench_transfer
+from tests.bench import bench_gets, bench_idle, bench_simulator, bench_transfer
 
 LOOPS = [backend.loop for backend in SOCKETS]
 
@@ -58,3 +58,11 @@ def test_transfers(loop: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert heading == bench_transfer.HEADING
     assert [[loop, "store"], [loop, "fetch"]] == [row.split()[:2] for row in rows]
     assert all(min(numbers(row)) > 0 for row in rows)
+
+
+def test_the_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    """There are inputs, and a rate with and without checks, in one process and in several."""
+    bench_simulator.main(12, 2)
+    inputs, checked, unchecked, several = capsys.readouterr().out.splitlines()
+    assert numbers(inputs)[0] > 500
+    assert all(numbers(line)[-1] > 0 for line in (checked, unchecked, several))
