@@ -203,11 +203,15 @@ def _simulated(simulated: Simulated) -> dict[str, object]:
 
 
 def _write(folder: Path, name: str, trace: str, page: str) -> None:
-    """Keep a counterexample, and say how to go through it again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Keep a counterexample, and say how to go through it again, or that it cannot be kept: it was printed before."""
     text, drawing = folder / f"chord-{name}.trace", folder / f"chord-{name}.html"
-    text.write_text(trace, encoding="utf-8")
-    drawing.write_text(page, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text.write_text(trace, encoding="utf-8")
+        drawing.write_text(page, encoding="utf-8")
+    except OSError as error:
+        say(f"it cannot be written: {error}")
+        return
     say(f"drawn in {drawing}; to go through it again: chord replay {shlex.quote(str(text))}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,16 @@ def test_a_fault_is_found_by_exploring(
 def test_what_was_found_is_not_lost_where_it_cannot_be_written(
     broken: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file stands where the folder should be: status 1, and the counterexample is on standard output."""
+    """A file stands where the folder should be: status 1, and the counterexample is on standard output, once."""
     out = tmp_path / "file"
     out.touch()
     for scope in (["explore", "--members", "3", "--joiners", "1"], ["simulate", "--first", "24", "--seeds", "50"]):
         assert 1 == main(["check", *scope, "--out", str(out)])
-        assert "S1 at n3" in capsys.readouterr().out
+        said = capsys.readouterr()
+        assert "S1 at n3" in said.out
+        assert "cannot be written" in said.err
+        assert 1 == main(["check", *scope, "--out", str(out), "--json"])
+        assert "S1 at n3" in json.dumps(json.loads(capsys.readouterr().out))
 
 
 def test_a_fault_is_found_by_simulating(
