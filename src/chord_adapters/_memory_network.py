@@ -137,12 +137,12 @@ class Network:
         return self._slot(address, index).node
 
     def disk(self, address: Address, index: int = 0) -> dict[tuple[int, bytes], Record]:
-        """Return what a node has durably: records by space and name."""
-        return dict(self._slot(address, index).disk.records())
+        """Return what a node has durably, or had when it went down: records by space and name."""
+        return dict(self._disk(address, index).records())
 
     def durable(self, address: Address, name: tuple[int, bytes], index: int = 0) -> Record | None:
-        """Return what a node has durably by this space and name."""
-        return self._slot(address, index).disk.records().get(name)
+        """Return what a node has durably, or had when it went down, by this space and name."""
+        return self._disk(address, index).records().get(name)
 
     def in_flight(self) -> tuple[InFlight, ...]:
         """Return the messages that were sent and have not arrived, in the order in which they will."""
@@ -436,6 +436,13 @@ class Network:
             if slot.node.me.index == index and slot.up:
                 return slot
         raise LookupError(f"virtual node {index} at {address} is not up")
+
+    def _disk(self, address: Address, index: int) -> Disk:
+        host = self._down.get(address) or self._host(address)
+        for slot in host.slots.values():
+            if slot.node.me.index == index:
+                return slot.disk
+        raise LookupError(f"there is no virtual node {index} at {address}")
 
     def _handle(self, host: Host, slot: Slot, operation: Operation | None) -> Handle:
         handle = slot.handles[slot.next_op] = Handle(

@@ -64,6 +64,7 @@ def test_a_disk_outlives_its_node() -> None:
     held = net.disk("a")
     assert [b"v"] == [record.value for record in held.values()]
     net.crash("a")
+    assert held == net.disk("a")
     net.restart("a")
     assert held == net.disk("a")
     assert 1 == len(made)
@@ -71,6 +72,10 @@ def test_a_disk_outlives_its_node() -> None:
     net.restart("a", disk=False)
     assert {} == net.disk("a")
     assert 2 == len(made)
+    with pytest.raises(LookupError, match="no node"):
+        net.disk("b")
+    with pytest.raises(LookupError, match="virtual node 1"):
+        net.disk("a", 1)
 
 
 @pytest.mark.slow
