@@ -1,8 +1,7 @@
-"""Many nodes in virtual time over a seeded network: what can be done to them, and what can be seen."""
+"""Many nodes in virtual time over a seeded network, and what can be done to them."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from hashlib import blake2b
@@ -11,13 +10,13 @@ from typing import Self
 import attrs
 
 from chord_adapters._memory_disk import Disk, MemoryDisk
-from chord_adapters._memory_host import Handle, Host, InFlight, Logged, Setup, Slot, Step
+from chord_adapters._memory_host import Handle, Host, Logged, Setup, Slot, Step
 from chord_adapters._memory_links import EPOCH, MICROS, Links, micros
+from chord_adapters._memory_sights import Sights
 from chord_adapters._memory_simulation import CodecLike, Simulation
-from chord_adapters._words import of_record
 from chord_proto.config import Config
-from chord_proto.effects import Event, OpId
-from chord_proto.messages import Message, Record
+from chord_proto.effects import OpId
+from chord_proto.messages import Message
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address, Peer
@@ -31,7 +30,7 @@ class NotReached(AssertionError):
     """What was waited for did not happen within the virtual time allowed; the message tells how things stand."""
 
 
-class Network:
+class Network(Sights):
     """Nodes, and a network between them, in virtual time; everything follows from the seed.
 
     ``latency`` is (shortest, longest) in seconds, each message drawing its own.  Messages between two addresses
@@ -62,15 +61,14 @@ class Network:
         make_disk: Callable[[], Disk] = MemoryDisk,
         chance: Callable[[], float] | None = None,
     ) -> None:
-        self.seed = seed
-        self.config = config or Config()
         self._links = Links(seed, chance)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
-        self._simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
+        simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
+        super().__init__(simulation, seed)
+        self.config = config or Config()
         self._write_delay = micros(write_delay)
         self._make_node, self._make_disk = make_node, make_disk
         self._simulation.gone = self._end
-        self._down: dict[Address, Host] = {}
         self._lives: dict[Address, int] = {}
         self._opened = self._ports = 0
         self._before: list[Network | None] = []
@@ -90,75 +88,6 @@ class Network:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.__exit__()
-
-    # What can be seen
-
-    @property
-    def now(self) -> float:
-        """Virtual time in seconds."""
-        return self._simulation.seconds
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """Every node that is up, in the order of their spawning."""
-        return tuple(slot.node for host in self._simulation.hosts.values() for slot in host.slots.values() if slot.up)
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """Every address where nodes are up."""
-        return tuple(self._simulation.hosts)
-
-    @property
-    def down(self) -> tuple[Address, ...]:
-        """Every address whose process crashed or left; it can be restarted."""
-        return tuple(self._down)
-
-    @property
-    def events(self) -> deque[Logged]:
-        """The latest events of nodes, and what was done to them."""
-        return self._simulation.events
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many inputs nodes were given (``steps``), how many messages were ``sent``, and how many got ``lost``."""
-        return {"steps": self._simulation.steps, "sent": self._simulation.sent, "lost": self._simulation.lost}
-
-    @property
-    def watch(self) -> Callable[[Step], None] | None:
-        """What is called after every input of every node."""
-        return self._simulation.watch
-
-    @watch.setter
-    def watch(self, watch: Callable[[Step], None] | None) -> None:
-        self._simulation.watch = watch
-
-    def node(self, address: Address, index: int = 0) -> Node:
-        """Return a node at ``address``; raises ``LookupError`` when it is not up."""
-        return self._slot(address, index).node
-
-    def disk(self, address: Address, index: int = 0) -> dict[tuple[int, bytes], Record]:
-        """Return what a node has durably, or had when it went down: records by space and name."""
-        return dict(self._disk(address, index).records())
-
-    def durable(self, address: Address, name: tuple[int, bytes], index: int = 0) -> Record | None:
-        """Return what a node has durably, or had when it went down, by this space and name."""
-        return self._disk(address, index).records().get(name)
-
-    def in_flight(self) -> tuple[InFlight, ...]:
-        """Return the messages that were sent and have not arrived, in the order in which they will."""
-        return self._simulation.in_flight()
-
-    def describe(self) -> str:
-        """Tell in words how the nodes stand and what happened last."""
-        opened = [node for listener in self._simulation.listening.values() for node in listener.nodes]
-        nodes = [*self.nodes, *opened]
-        lines = [f"at {self.now:.3f} s, {len(nodes)} nodes, seed {self.seed}, {self._simulation.sent} messages sent"]
-        for node in nodes[:24]:
-            before = node.predecessor.address if node.predecessor is not None else "-"
-            after = " ".join(peer.address for peer in node.successors)
-            lines.append(f"  {node.me.address}#{node.me.index} {node.phase.value}: {before} < me < [{after}]")
-        lines += [f"  {entry.at:.3f} {entry.address} {_in_words(entry.event)}" for entry in tuple(self.events)[-12:]]
-        return "\n".join(lines)
 
     # Nodes come and go
 
@@ -425,25 +354,6 @@ class Network:
 
     # Small parts
 
-    def _host(self, address: Address) -> Host:
-        host = self._simulation.hosts.get(address)
-        if host is None:
-            raise LookupError(f"no node is up at {address}")
-        return host
-
-    def _slot(self, address: Address, index: int) -> Slot:
-        for slot in self._host(address).slots.values():
-            if slot.node.me.index == index and slot.up:
-                return slot
-        raise LookupError(f"virtual node {index} at {address} is not up")
-
-    def _disk(self, address: Address, index: int) -> Disk:
-        host = self._down.get(address) or self._host(address)
-        for slot in host.slots.values():
-            if slot.node.me.index == index:
-                return slot.disk
-        raise LookupError(f"there is no virtual node {index} at {address}")
-
     def _handle(self, host: Host, slot: Slot, operation: Operation | None) -> Handle:
         handle = slot.handles[slot.next_op] = Handle(
             host.address, slot.node.me.index, slot.next_op, operation, self.now
@@ -453,7 +363,3 @@ class Network:
 
     def _log(self, address: Address, what: str) -> None:
         self._simulation.events.append(Logged(self.now, address, what))
-
-
-def _in_words(event: Event | str) -> str:
-    return event if isinstance(event, str) else of_record(event)
