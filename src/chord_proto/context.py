@@ -51,6 +51,8 @@ class Call:
     tries: int = 1
     refusals: int = 0
     timeout: float = 0.0
+    timed: bool = True
+    """The time until its answer is a round trip, and nothing else."""
 
 
 @attrs.define(eq=False)
@@ -229,12 +231,12 @@ class Context:
         if known is None or call.request not in self.calls:  # The latter: it was for the life before this one.
             return None
         if type(answer) is Working:
-            call.tries = 1
+            call.tries, call.timed = 1, False
             self.timers.arm(("call", call.request), self.now + call.timeout)
             return None
         self.drop_call(call)
         known.spoke = self.now
-        if call.tries == 1:
+        if call.timed:
             measured = self.now - call.sent
             if known.srtt < 0:
                 known.srtt, known.rttvar = measured, measured / 2
@@ -286,7 +288,7 @@ class Context:
         return patient and known is not None and known.spoke > call.latest
 
     def _resend(self, call: Call) -> None:
-        call.tries += 1
+        call.tries, call.timed = call.tries + 1, False
         call.latest = self.now
         call.timeout = min(call.timeout * 2, max(self.config.max_timeout, call.timeout))
         self.counters.retransmitted += 1
@@ -313,7 +315,7 @@ class Context:
     def grant_fresh_timeouts(self) -> None:
         """Give every outstanding request its full time again, after a gap in this node's own inputs."""
         for call in self.calls.values():
-            call.tries = 1
+            call.tries, call.timed = 1, False
             self.timers.arm(("call", call.request), self.now + call.timeout)
 
     # Who lives

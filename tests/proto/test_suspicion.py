@@ -18,6 +18,7 @@ from chord_proto.messages import (
     Refused,
     Request,
     TakeOver,
+    Working,
 )
 from chord_proto.node import Node
 from chord_proto.operations import Locate
@@ -70,6 +71,24 @@ def test_a_retransmitted_request_is_not_measured() -> None:
     """Karn's rule: an answer after a retry says nothing about the round trip."""
     rig, node, asked = waiting()
     times_sent(rig, node, asked, until=0.4)
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert -1.0 == node.ctx.routing.known[60].srtt
+
+
+def test_a_gap_is_no_round_trip() -> None:
+    """An answer that waited while this machine slept is not measured: its peer would be waited for as long ever after."""
+    rig, node, asked = waiting()
+    rig.now += 30.0
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    assert -1.0 == node.ctx.routing.known[60].srtt
+
+
+def test_time_spent_working_is_no_round_trip() -> None:
+    """Nor is the time that a peer works on an answer, once it has said so."""
+    rig, node, asked = waiting()
+    rig.now += 0.1
+    rig.reply(asked, Working)
+    rig.now += 0.2
     rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
     assert -1.0 == node.ctx.routing.known[60].srtt
 
