@@ -38,8 +38,8 @@ FAULTS = (
         module="repair",
         old="if me.address in before or len(before) == self.ctx.config.replicas:",
         new="if me.address in before or len(before) == max(1, self.ctx.config.replicas - 1):",
-        hunt="records and newcomers",
-        check="D4",
+        hunt="tests/proto/test_repair.py",
+        check="test_the_last_replica_keeps_its_copy",
     ),
     Fault(
         id="dropped-unconfirmed",

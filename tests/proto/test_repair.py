@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chord_proto.effects import OpId, Write
 from chord_proto.messages import (
     Confirm,
@@ -67,6 +69,25 @@ def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
             rig.reply(found[0], Refused, Reason.NOT_READY)
             assert 1 == node.stats().records
     assert 0 == node.stats().records
+
+
+@pytest.mark.parametrize("place, belongs", [(170, True), (140, False)])
+def test_the_last_replica_keeps_its_copy(place: int, belongs: bool) -> None:
+    """What the second predecessor owns belongs here as the third copy; what the third one owns is looked up, to go back."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.receive(node, request(Replicate, peer(200), node, (record_at(place),), False, number=1))
+    for _ in range(400):
+        node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
+        for parcel in list(rig.under_way):
+            if isinstance(parcel.message, GetNeighbours):
+                rig.reply(parcel.message, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+            elif isinstance(parcel.message, Ping):
+                rig.reply(parcel.message, Pong, True, (peer(180), peer(150), peer(120)))
+        rig.humour(GetDigest)
+        rig.tick(node, 0.02)
+    asked = [p.message.place for p in rig.under_way if isinstance(p.message, FindSuccessor)]
+    assert belongs is (place not in asked)
 
 
 def test_confirming_takes_a_clean_round() -> None:
