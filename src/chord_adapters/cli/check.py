@@ -140,11 +140,14 @@ def fuzz_command(
         from chord_adapters.testing._fuzz import fuzz
     except ModuleNotFoundError as error:
         raise UsageError("fuzz needs hypothesis, of the extra chord-dht[testing]") from error
-    found = fuzz(cases, seed=seed)
+    found = fuzz(cases, seed=seed, progress=_progress("fuzz", "cases"))
+    _clear()
     if json:
         print_json({"cases": found.cases, "seed": seed, "problem": found.problem, "seconds": round(found.seconds, 3)})
     else:
         print(found)
+        if found.problem is not None:
+            print(f"to go through it again: chord check fuzz --cases {cases} --seed {seed}")
     return Status.FINE if found.problem is None else Status.FAILED
 
 

@@ -47,9 +47,24 @@ class Fuzzed:
         return done if self.problem is None else f"{done}\n{self.problem}"
 
 
-def fuzz(cases: int = 2_000, *, seed: int = 0) -> Fuzzed:
-    """Try ``cases`` cases of each kind, which follow from ``seed``; stop at the first that goes wrong."""
-    began, problem = perf_counter(), None
+def fuzz(
+    cases: int = 2_000, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, wanted: None
+) -> Fuzzed:
+    """Try ``cases`` cases of each kind, which follow from ``seed``; stop at the first that goes wrong.
+
+    ``progress`` is told the cases so far and how many there will be, before each.
+    """
+    began, problem, done = perf_counter(), None, 0
+
+    def counted(body: Callable[[st.DataObject], None]) -> Callable[[st.DataObject], None]:
+        def count(data: st.DataObject) -> None:
+            nonlocal done
+            progress(done, cases * len(_KINDS))
+            done += 1
+            body(data)
+
+        return count
+
     for words, body in _KINDS.items():
         run = seeded(seed)(
             settings(
@@ -59,7 +74,7 @@ def fuzz(cases: int = 2_000, *, seed: int = 0) -> Fuzzed:
                 print_blob=False,
                 phases=[Phase.generate, Phase.shrink],  # To explain takes longer than all the rest.
                 suppress_health_check=list(HealthCheck),
-            )(given(st.data())(body))
+            )(given(st.data())(counted(body)))
         )
         try:
             run()

@@ -98,6 +98,22 @@ def test_messages_and_bytes_are_fuzzed(chord: Command) -> None:
     assert (30, 0, None) == (done["cases"], done["seed"], done["problem"])
 
 
+def test_what_is_found_by_fuzzing_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, what was raised, the bytes that did it, and the command that does it again."""
+
+    def decode(codec: object, data: bytes) -> None:
+        raise KeyError(len(data))
+
+    monkeypatch.setattr("chord_proto.wire.Codec.decode", decode)
+    assert 1 == main(["check", "fuzz", "--cases", "30", "--seed", "5"])
+    said = capsys.readouterr().out
+    assert "bytes: KeyError: 0" in said
+    assert "Draw 1: b''" in said
+    assert "chord check fuzz --cases 30 --seed 5" in said
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
