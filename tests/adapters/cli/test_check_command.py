@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from chord_adapters.cli import main
+from chord_proto.messages import Message
+from chord_proto.wire import Codec
 from tests.adapters.cli.command import Command
 
 SCOPE = {"grain", "members", "joiners", "failures", "r", "states", "transitions", "depth", "states_per_s", "finished"}
@@ -103,10 +105,13 @@ def test_what_is_found_by_fuzzing_can_be_repeated(
 ) -> None:
     """Status 1, what was raised, the bytes that did it, and the command that does it again."""
 
-    def decode(codec: object, data: bytes) -> None:
-        raise KeyError(len(data))
+    class Broken(Codec):
+        __slots__ = ()
 
-    monkeypatch.setattr("chord_proto.wire.Codec.decode", decode)
+        def decode(self, data: bytes | memoryview) -> Message:
+            raise KeyError(len(data))
+
+    monkeypatch.setattr("chord_adapters.testing._fuzz._CODEC", Broken())
     assert 1 == main(["check", "fuzz", "--cases", "30", "--seed", "5"])
     said = capsys.readouterr().out
     assert "bytes: KeyError: 0" in said
