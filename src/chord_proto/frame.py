@@ -24,7 +24,7 @@ from chord_proto.ranges import Ranges
 from chord_proto.repair import Repair
 from chord_proto.ring import Ring
 from chord_proto.sync import Syncs
-from chord_proto.tasks import Tasks
+from chord_proto.tasks import AskedForTask, Tasks
 from chord_proto.writes import Writes
 
 _MAX_INNER_STEPS = 100_000
@@ -135,7 +135,7 @@ class Frame:
                 self._notice_ring()
             if ctx.outcomes:
                 purpose, peer, outcome = ctx.outcomes.pop(0)
-                if type(outcome) is not Slow or type(purpose) is Asked:
+                if type(outcome) is not Slow or type(purpose) in (Asked, AskedForTask):
                     ANSWERED[type(purpose)](self, purpose, peer, outcome)
             elif ctx.departed:
                 self._departed(ctx.departed.pop(0))

@@ -244,7 +244,7 @@ class Repair:
             self.soon()
 
     def on_confirm(self, message: Confirm, sender: Address) -> None:
-        """Confirm an arc of one's range if every replica has all of it.
+        """Confirm an arc of one's range if every replica has all of it, and nothing is being written there.
 
         Not to a replica: it counts itself out while this node counts on it.  A leaver confirms nothing: who asks may
         be about to drop what the leaver has just handed it.
@@ -254,7 +254,8 @@ class Repair:
         following = (message.start + 1) % (1 << self.ctx.config.bits)
         owned = routing.owns(message.end) and routing.owns(following)
         counted = asker.source is None or any(peer.id == asker.source for peer in routing.replicas())
-        if owned and not counted and self.is_clean and self.ring.phase is not Phase.LEAVING:
+        settled = self.is_clean and self.writes.is_settled(message.start, message.end)
+        if owned and not counted and settled and self.ring.phase is not Phase.LEAVING:
             self.ctx.answer(asker, Done)
         else:
             self.soon()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from chord_proto.context import Asker, Context
+from chord_proto.context import Asker, Context, Slow
 from chord_proto.effects import Finished, OpId
 from chord_proto.identifiers import CONTENT_BITS, content_key, place_of_content, place_of_name
 from chord_proto.lookup import Lookups, Outcome
@@ -252,12 +252,18 @@ class Tasks:
             task.failure = Failure.BUSY
             self._pause(task)
 
-    def on_answer(self, purpose: AskedForTask, peer: Peer | None, answer: Answer | None) -> None:
-        """An owner or holder answered, or failed."""
+    def on_answer(self, purpose: AskedForTask, peer: Peer | None, answer: Answer | Slow | None) -> None:
+        """An owner or holder answered, or failed; or was asked again (`Slow`).
+
+        What refuses a question that was asked twice, or sends it elsewhere, may have done it when it came first.
+        """
         task = self.active.get(purpose.number)
         if task is None:
             return
         writes = not isinstance(task.operation, (Get, Fetch))
+        if isinstance(answer, Slow):
+            task.in_doubt = writes
+            return
         task.in_doubt = task.in_doubt or (task.unanswered and answer is None)
         task.unanswered = False
         if isinstance(answer, Value) and not writes:

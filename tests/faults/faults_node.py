@@ -51,6 +51,15 @@ FAULTS = (
         check="test_a_gap_is_no_round_trip",
     ),
     Fault(
+        id="second-refusal-believed",
+        words="a write that was sent twice and refused once is reported as failed",
+        module="tasks",
+        old="            task.in_doubt = writes\n            return",
+        new="            return",
+        hunt="tests/proto/test_replication.py",
+        check="test_a_write_sent_twice_and_refused_once_is_in_doubt",
+    ),
+    Fault(
         id="work-measured",
         words="the time that a peer works on an answer counts as a round trip",
         module="context",

@@ -120,6 +120,21 @@ def test_nothing_is_confirmed_to_a_replica() -> None:
     assert [False, False, True] == [bool(answer) for answer in answers]
 
 
+def test_nothing_is_confirmed_where_something_is_written() -> None:
+    """Who asks may hold the new version already, and be counted on for it."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    rig.durable = False
+    rig.take(node, node.put(OpId(1), name_at(5), b"v", now=rig.now))
+    arcs = ((200, 10), (5, 10), (200, 4))
+    confirmed = [bool(sent(Done, rig.receive(node, request(Confirm, peer(150), node, *arc)))) for arc in arcs]
+    assert [False, True, True] == confirmed
+
+
 def test_a_leaver_confirms_nothing() -> None:
     """Who asks may be its heir, about to drop what it was just handed as one copy too many."""
     rig = Rig()

@@ -217,6 +217,20 @@ def test_a_write_that_stays_incomplete_is_acknowledged_no_later_than_its_time() 
     assert Failed(Failure.UNREACHABLE, outcome_unknown=True) == rig.result(OpId(1))
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_write_sent_twice_and_refused_once_is_in_doubt(twice: bool) -> None:
+    """What came second was refused; what came first may have been done (D11).  Sent once and refused, it has failed."""
+    rig, node = owner()
+    rig.take(node, node.perform(OpId(1), Put(name_at(50), b"v"), now=rig.now, timeout=2.0))
+    asked = rig.asked(PutRecord, peer(60))
+    if twice:
+        rig.tick(node, 0.4)
+    rig.reply(asked, Refused, Reason.NOT_READY)
+    rig.drop(lambda parcel: True)
+    rig.take(node, node.cancel(OpId(1), now=rig.now))
+    assert Failed(Failure.CANCELLED, outcome_unknown=twice) == rig.result(OpId(1))
+
+
 def test_a_read_through_asks_nobody_else() -> None:
     """With ``through`` a holder tells what it has, owner or not."""
     rig, node = owner()
