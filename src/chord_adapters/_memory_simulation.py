@@ -265,7 +265,9 @@ class Simulation:
             if isinstance(effect, Send):
                 self.send(host, effect.to, effect.message)
             elif isinstance(effect, Write):
-                writes = [effect] if writes is None else [*writes, effect]
+                if writes is None:
+                    writes = []
+                writes.append(effect)
             elif isinstance(effect, Finished):
                 handle = slot.handles.get(effect.op)
                 if handle is not None:

@@ -216,29 +216,31 @@ class Repair:
 
     def on_returned(self, purpose: Returning, peer: Peer | None, ended: SyncEnded) -> None:
         """The owner has the copies: ask it whether they may go."""
-        if peer is None or not ended.ok:
+        start = self.responsibility()
+        if peer is None or not ended.ok or start is None:
             return
         surplus = (
             ((item.space, item.name), item.version)
             for item in self.writes.table.on_arc(purpose.start, purpose.end)
-            if self._is_surplus((item.space, item.name), item.version)
+            if self._is_surplus((item.space, item.name), item.version, start)
         )
         copies = tuple(islice(surplus, _DROPPED_AT_ONCE))
         if copies:
             self.ctx.ask(peer, Confirming(copies), Confirm, purpose.start, purpose.end)
 
-    def _is_surplus(self, name: Name, version: str) -> bool:
-        """Tell whether a copy does not belong here, and no newer one has been accepted."""
-        start, newest = self.responsibility(), self.writes.newest(*name)
-        if start is None or newest is None or newest.version != version:
+    def _is_surplus(self, name: Name, version: str, start: int) -> bool:
+        """Tell whether a copy lies beyond (start, me], where it belongs, and no newer one has been accepted."""
+        newest = self.writes.newest(*name)
+        if newest is None or newest.version != version:
             return False
         return not within(start, place_of(*name, self.ctx.config.bits), self.ctx.me.id)
 
     def on_confirmed(self, purpose: Confirming, peer: Peer | None, answer: Answer | None) -> None:
         """Drop the copies if they may go; what came since is another matter, and perhaps acknowledged."""
-        if not isinstance(answer, Done):
+        start = self.responsibility()
+        if start is None or not isinstance(answer, Done):
             return
-        names = tuple(name for name, version in purpose.copies if self._is_surplus(name, version))
+        names = tuple(name for name, version in purpose.copies if self._is_surplus(name, version, start))
         if names:
             self.writes.drop(names)
             self.soon()

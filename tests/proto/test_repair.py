@@ -22,7 +22,19 @@ from chord_proto.messages import (
     Refused,
     Replicate,
 )
+from chord_proto.node import Node
 from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
+
+
+def clean() -> tuple[Rig, Node]:
+    """Return the owner of (200, 10] after a round in which its replicas at 60 and 100 had all that it has."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    return rig, node
 
 
 def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
@@ -110,24 +122,14 @@ def test_confirming_takes_a_clean_round() -> None:
 
 def test_nothing_is_confirmed_to_a_replica() -> None:
     """Who counts itself out while the owner counts on it would drop a copy of which the owner says that it is there."""
-    rig = Rig()
-    node = rig.member(10, before=200, after=[60, 100], came_round=False)
-    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    for _ in range(20):
-        rig.tick(node, 0.02)
-        rig.humour()
+    rig, node = clean()
     answers = [sent(Done, rig.receive(node, request(Confirm, peer(place), node, 200, 10))) for place in (60, 100, 150)]
     assert [False, False, True] == [bool(answer) for answer in answers]
 
 
 def test_nothing_is_confirmed_where_something_is_written() -> None:
     """Who asks may hold the new version already, and be counted on for it."""
-    rig = Rig()
-    node = rig.member(10, before=200, after=[60, 100], came_round=False)
-    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    for _ in range(20):
-        rig.tick(node, 0.02)
-        rig.humour()
+    rig, node = clean()
     rig.durable = False
     rig.take(node, node.put(OpId(1), name_at(5), b"v", now=rig.now))
     arcs = ((200, 10), (5, 10), (200, 4))
@@ -137,12 +139,7 @@ def test_nothing_is_confirmed_where_something_is_written() -> None:
 
 def test_a_leaver_confirms_nothing() -> None:
     """Who asks may be its heir, about to drop what it was just handed as one copy too many."""
-    rig = Rig()
-    node = rig.member(10, before=200, after=[60, 100], came_round=False)
-    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    for _ in range(20):
-        rig.tick(node, 0.02)
-        rig.humour()
+    rig, node = clean()
     assert sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))
     rig.take(node, node.leave(OpId(99), now=rig.now))
     assert not sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))
