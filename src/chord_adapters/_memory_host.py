@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from chord_adapters._memory_disk import Disk, MemoryDisk
-from chord_adapters._memory_links import MICROS, Micros, micros
+from chord_adapters._memory_links import MICROS, Micros
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Event, Write
 from chord_proto.messages import Message
@@ -150,7 +150,8 @@ class Host:
     def moment(self, seconds: float) -> Micros:
         """Return the first moment at which the host's clock shows so many seconds."""
         if self.is_exact:
-            return micros(seconds)
+            at = ceil(seconds * MICROS)  # As `micros` does it.
+            return at if at / MICROS >= seconds else at + 1
         return self.origin + ceil((seconds * MICROS - self.origin - self.ahead) / self.rate) + 1
 
     def add(self, node: Node, disk: Disk) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from chord_adapters._memory_disk import Disk
 from chord_adapters._memory_host import Host, InFlight, Logged, Slot, Step
-from chord_adapters._memory_simulation import Simulation
+from chord_adapters._memory_simulation import M, Simulation
 from chord_adapters._words import of_record
 from chord_proto.effects import Event
 from chord_proto.messages import Record
@@ -77,6 +77,10 @@ class Sights:
     def in_flight(self) -> tuple[InFlight, ...]:
         """Return the messages that were sent and have not arrived, in the order in which they will."""
         return self._simulation.in_flight()
+
+    def under_way(self, kind: type[M]) -> list[M]:
+        """Return the messages of this very class that were sent and have not arrived, in no particular order."""
+        return self._simulation.under_way(kind)
 
     def describe(self) -> str:
         """Tell in words how the nodes stand and what happened last."""

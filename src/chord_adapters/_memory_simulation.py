@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from chord_adapters._memory_host import NEVER, Handle, Host, InFlight, Logged, Slot, Step
 from chord_adapters._memory_links import MICROS, Links, Micros
@@ -18,6 +18,8 @@ from chord_proto.node import Node
 from chord_proto.operations import Failed, Failure, Result
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
+
+M = TypeVar("M", bound=Message)
 
 DELIVER, WAKE, WRITTEN, BROKEN, CALL = range(5)
 """Kinds of events: a message arrives; a node wants its tick; a write is durable; a connection broke; anything else."""
@@ -121,11 +123,16 @@ class Simulation:
             for at, _, kind, to, message, sender, sent in sorted(entry for entry in self._queue if entry[2] == DELIVER)
         )
 
+    def under_way(self, kind: type[M]) -> list[M]:
+        """Return the messages of this very class that are under way, in no order."""
+        return [entry[4] for entry in self._queue if entry[2] == DELIVER and type(entry[4]) is kind]
+
     def run_to(self, until: Micros) -> None:
         """Let happen all that is due up to ``until``."""
         queue = self._queue
+        step = self.step
         while queue and queue[0][0] <= until:
-            self.step()
+            step()
         self._set_clock(until)
 
     def run_slice(self, most: int) -> bool:
@@ -147,7 +154,8 @@ class Simulation:
         """Let the next event happen."""
         at, _, kind, a, b, c, _ = heappop(self._queue)
         if at != self.now:
-            self._set_clock(at)
+            self.now = at
+            self.seconds = at / MICROS
         if kind == DELIVER:
             self._deliver(a, b, c)
         elif kind == WAKE:
@@ -174,7 +182,13 @@ class Simulation:
             target = message.target
             slot = host.first if target is None else host.slots.get(target)
             if slot is not None and slot.up:
-                self.put_in(host, slot, "receive", message, sender=sender)
+                # As `put_in` does it, for the most frequent input.
+                now = self.seconds if host.is_exact else host.seconds(self.now)
+                effects = slot.node.receive(message, sender=sender, now=now)
+                writes = self._carry_out(host, slot, effects)
+                if self.watch is not None:
+                    self.watch(Step(now, slot.node, "receive", (message,), {"sender": sender}, tuple(effects)))
+                self._go_on(host, slot, writes)
 
     def _nobody_there(self, to: Address, message: Message, sender: Address) -> None:
         if to in self.silent or isinstance(message, Answer):
@@ -202,7 +216,9 @@ class Simulation:
         self.put_in(host, slot, "tick")
 
     def _arm(self, host: Host, slot: Slot, deadline: float) -> None:
-        at = max(host.moment(deadline), self.now)
+        at = host.moment(deadline)
+        if at < self.now:
+            at = self.now
         if at < slot.wake:
             slot.wake = at
             self.push(at, WAKE, host, slot)
@@ -256,10 +272,16 @@ class Simulation:
 
     def put_in(self, host: Host, slot: Slot, kind: str, *arguments: object, **keywords: object) -> None:
         """Give a node an input, by the name of its method, and carry out what comes of it, before the next one."""
-        self.steps += 1
-        node = slot.node
-        now = self.seconds if host.is_exact else host.seconds(self.now)
+        node, now = slot.node, self.seconds if host.is_exact else host.seconds(self.now)
         effects: list[Effect] = getattr(node, kind)(*arguments, now=now, **keywords)
+        writes = self._carry_out(host, slot, effects)
+        if self.watch is not None:
+            self.watch(Step(now, node, kind, arguments, keywords, tuple(effects)))
+        self._go_on(host, slot, writes)
+
+    def _carry_out(self, host: Host, slot: Slot, effects: list[Effect]) -> list[Write] | None:
+        """Do what a node wants, but for the writes, which are returned: they begin once the watch has seen them."""
+        self.steps += 1
         writes: list[Write] | None = None
         for effect in effects:
             if isinstance(effect, Send):
@@ -276,12 +298,13 @@ class Simulation:
                 self.events.append(Logged(self.seconds, host.address, effect))
                 if isinstance(effect, Stopped):
                     self._stopped(host, slot)
-        if self.watch is not None:
-            self.watch(Step(now, node, kind, arguments, keywords, tuple(effects)))
+        return writes
+
+    def _go_on(self, host: Host, slot: Slot, writes: list[Write] | None) -> None:
         if writes is not None:
             self._start_writes(host, slot, writes)
         if slot.up:
-            deadline = node.deadline
+            deadline = slot.node.ctx.timers.deadline
             # Its wake-up may come too early, never too late.
             if deadline is not None and not (host.is_exact and deadline * MICROS >= slot.wake):
                 self._arm(host, slot, deadline)

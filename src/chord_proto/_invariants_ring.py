@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chord_proto._invariants_snapshot import Snapshot, Violation
+from chord_proto._invariants_snapshot import Snapshot, Violation, principals_wanted
 from chord_proto.identifiers import distance
 from chord_proto.view import NodeView
 
@@ -22,8 +22,8 @@ def live_successor(ring: Snapshot) -> Iterator[Violation]:
 
 
 def enough_principals(ring: Snapshot) -> Iterator[Violation]:
-    """S2: at least r+1 principals, r being the length to which lists run on to name R addresses (one place each)."""
-    found, wanted = len(ring.principals), max(ring.config.successors, ring.config.replicas - 1) + 1
+    """S2: at least r+1 principals."""
+    found, wanted = len(ring.principals), principals_wanted(ring.config)
     if found < wanted:
         skipped = [view.me.address for i, view in ring.live.items() if i not in ring.principals]
         yield Violation("S2", None, f"{found} principals, fewer than {wanted}; skipped: {skipped}")

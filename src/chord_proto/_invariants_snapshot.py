@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
-from itertools import pairwise
 
 import attrs
 
@@ -129,35 +128,60 @@ class Snapshot:
     def extended_lists(self) -> Iterator[tuple[Peer, ...]]:
         """Yield ``esl`` of every live node, and every list under way to one as the receiver will keep it.
 
-        An answer to a stabilising node s will be [s] + [sender] + list, cut.  A joiner keeps the list without
-        its sender, unless that came round.  An answer that nobody waits for any more will not be kept.
+        An answer that nobody waits for any more will not be kept.
         """
         for view in self.live.values():
             yield (view.me, *view.successors)
         for sent in self.under_way:
             message = sent.message
-            if type(message) is Neighbours and message.source is not None and message.target is not None:
+            if type(message) is Neighbours and message.target is not None:
                 receiver = self.by_id.get(message.target)
                 if receiver is not None and any(message.request == out[0] for out in receiver.requests):
-                    yield from self._as_kept(receiver, message, message.source)
-
-    def _as_kept(self, receiver: NodeView, message: Neighbours, sender: Peer) -> Iterator[tuple[Peer, ...]]:
-        me = receiver.me
-        if receiver.phase in MEMBERS:
-            kept, _ = cut_list(me, (sender, *message.successors), self.config)
-            yield (me, *kept)
-        elif receiver.phase is Phase.JOINING:
-            whole = (*message.successors, sender) if message.came_round else message.successors
-            if message.successors and between(sender.id, me.id, message.successors[0].id):
-                yield (me, *cut_list(me, whole, self.config)[0])
+                    kept = as_kept(receiver.me, receiver.phase, message, self.config)
+                    if kept is not None:
+                        yield (receiver.me, *kept)
 
     @cached_property
     def principals(self) -> Mapping[int, NodeView]:
         """``principal(p)``: live, and skipped by no extended list, those under way included."""
         ids = list(self.live)
-        skipped: set[int] = set()
+        passed: set[int] = set()
         for peers in self.extended_lists():
-            for left, right in pairwise(peers):
-                low, high = bisect_right(ids, left.id), bisect_left(ids, right.id)
-                skipped.update(ids[low:high] if left.id < right.id else ids[low:] + ids[:high])
-        return {i: view for i, view in self.live.items() if i not in skipped}
+            passed.update(skipped(ids, peers))
+        return {i: view for i, view in self.live.items() if i not in passed}
+
+
+def principals_wanted(config: Config) -> int:
+    """Return r + 1, r being the length to which lists run on to name R addresses (one place each)."""
+    return max(config.successors, config.replicas - 1) + 1
+
+
+def as_kept(me: Peer, phase: Phase, message: Neighbours, config: Config) -> tuple[Peer, ...] | None:
+    """Return the successor list that ``me`` will keep of an answer under way to it, None if it keeps none.
+
+    A member will keep [sender] + list, cut.  A joiner keeps the list without its sender, unless that came round.
+    """
+    sender = message.source
+    if sender is None:
+        return None
+    if phase in MEMBERS:
+        return cut_list(me, (sender, *message.successors), config)[0]
+    if phase is Phase.JOINING and message.successors and between(sender.id, me.id, message.successors[0].id):
+        return cut_list(me, (*message.successors, sender) if message.came_round else message.successors, config)[0]
+    return None
+
+
+def skipped(ids: list[int], extended: tuple[Peer, ...]) -> list[int]:
+    """Return which of the living ``ids``, which are in order, lie between neighbours of an extended list."""
+    found: list[int] = []
+    left = extended[0].id
+    for peer in extended[1:]:
+        right = peer.id
+        low, high = bisect_right(ids, left), bisect_left(ids, right)
+        if left < right:
+            found += ids[low:high]
+        else:
+            found += ids[low:]
+            found += ids[:high]
+        left = right
+    return found

@@ -12,6 +12,7 @@ from chord_proto.identifiers import place_of_node
 from chord_proto.messages import Answer, Message, Notify, Reason
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
+from chord_proto.routing import Known
 
 _REASONS = frozenset(int(reason) for reason in Reason)
 _FROM_SOMEBODY = (Answer, Notify)
@@ -72,16 +73,16 @@ _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
 """What is wrong with other fields of a message, by class, given the number of places on the circle."""
 
 
-def fault(message: Message, config: Config) -> str | None:
-    """Return what is wrong with a message, None for a proper one."""
+def fault(message: Message, config: Config, known: Known | None = None) -> str | None:
+    """Return what is wrong with a message, None for a proper one; ``known`` is what is known of its sender, if anything."""
     source, bits, most = message.source, config.bits, config.max_virtual_nodes
     if source is None:
         if isinstance(message, _FROM_SOMEBODY):
             return "an answer or a notification from nobody"
-    elif (
-        message.incarnation < 1
-        or source.index >= most
-        or source.id != place_of_node(source.address, source.index, bits)
+    elif message.incarnation < 1 or (
+        # Who is known has been looked at.
+        (known is None or known.peer is not source)
+        and (source.index >= most or source.id != place_of_node(source.address, source.index, bits))
     ):
         return "a sender that is not where its address belongs"
     kind = type(message)

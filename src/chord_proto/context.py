@@ -153,14 +153,17 @@ class Context:
             self.counters.refused += 1
             return False
         request = self.rng.request_id()
-        target = None if peer is None else peer.id
+        known = target = None
+        if peer is not None:
+            target = peer.id
+            known = self.routing.known.get(target)
         # A ping is for whichever life answers; all else is for the one that is known.
-        life = 0 if peer is None or kind is Ping else self.life_of(peer)
+        life = 0 if known is None or kind is Ping else known.incarnation
         message = kind(self.me, self.incarnation, target, life, request, *fields)
-        call = Call(request, address, peer, message, purpose, self.now, self.now, timeout=self._timeout(peer))
-        self.calls[request] = call
+        now, timeout = self.now, self._timeout(known)
+        self.calls[request] = Call(request, address, peer, message, purpose, now, now, timeout=timeout)
         self._per_address[address] = out_to_address + 1
-        self.timers.arm(("call", request), self.now + call.timeout)
+        self.timers.arm(("call", request), now + timeout)
         self.send(address, message)
         return True
 
@@ -209,9 +212,8 @@ class Context:
 
     # Outstanding requests: round-trip times after Jacobson and Karels (SIGCOMM 1988), Karn's rule
 
-    def _timeout(self, peer: Peer | None) -> float:
+    def _timeout(self, known: Known | None) -> float:
         config = self.config
-        known = None if peer is None else self.routing.known.get(peer.id)
         if known is None or known.srtt < 0:
             return config.initial_timeout
         timeout = known.srtt + 4 * known.rttvar
@@ -355,14 +357,13 @@ class Context:
         while len(lost) > self.config.max_lost_peers:
             del lost[next(iter(lost))]
 
-    def heard(self, peer: Peer, incarnation: int) -> bool:
+    def heard(self, peer: Peer, incarnation: int, known: Known | None) -> bool:
         """Note that ``peer`` has spoken; False when an earlier life of it than the known one is speaking.
 
         A later life is believed only once it has answered at the address that it claims (`match`): otherwise
         anyone could silence a member by claiming to be its next life.
         """
         routing = self.routing
-        known = routing.known.get(peer.id)
         if known is not None:
             if incarnation < known.incarnation:
                 return False

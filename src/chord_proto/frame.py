@@ -104,15 +104,15 @@ class Frame:
             if now > _LATEST:
                 raise LocalProtocolError(f"no clock shows {now} s: periods would no longer add up")
             ctx.now = now
-        timers, predecessor = ctx.timers, ctx.routing.predecessor
-        completed = self.ranges.completed
+        timers, routing, ranges = ctx.timers, ctx.routing, self.ranges
+        predecessor, completed = routing.predecessor, ranges.completed
         try:
             deadline = timers.deadline
             if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
                 ctx.grant_fresh_timeouts()
             handler(*args)
             self._settle()
-            if self.ranges.completed != completed or ctx.routing.predecessor is not predecessor:
+            if ranges.completed != completed or routing.predecessor is not predecessor:
                 self.tasks.kick()
             while (deadline := timers.deadline) is not None and deadline <= ctx.now:
                 kind, number = timers.pop()
@@ -130,7 +130,8 @@ class Frame:
     def _settle(self) -> None:
         """Hand on what lower layers have queued for upper ones, until nothing is left."""
         ctx, ring = self.ctx, self.ring
-        for _ in range(_MAX_INNER_STEPS):
+        steps = 0
+        while True:
             if ring.changes or ring.entered or ring.skipped:
                 self._notice_ring()
             if ctx.outcomes:
@@ -146,7 +147,9 @@ class Frame:
                 self._receive(message, ctx.me.address)
             else:
                 return
-        raise AssertionError("one input caused endless work")
+            steps += 1
+            if steps > _MAX_INNER_STEPS:
+                raise AssertionError("one input caused endless work")
 
     def _notice_ring(self) -> None:
         """Let the records follow the ring: in the same step in which a pointer moved."""
@@ -202,7 +205,9 @@ class Frame:
         if self.ring.phase is Phase.STOPPED or (target is not None and target != ctx.me.id):
             ctx.counters.ignored += 1
             return
-        complaint = fault(message, ctx.config)
+        source = message.source
+        known = None if source is None else ctx.routing.known.get(source.id)
+        complaint = fault(message, ctx.config, known)
         if complaint is not None:
             ctx.misbehaved(sender, complaint)
             return
@@ -211,8 +216,7 @@ class Frame:
             if isinstance(message, Request):
                 ctx.refuse(ctx.asker(message, sender), Reason.OTHER_LIFE)
             return
-        source = message.source
-        if source is not None and source.id != ctx.me.id and not ctx.heard(source, message.incarnation):
+        if source is not None and source.id != ctx.me.id and not ctx.heard(source, message.incarnation, known):
             ctx.counters.ignored += 1  # An earlier life of it is speaking.
             return
         if isinstance(message, Answer):

@@ -20,6 +20,7 @@ from typing import Literal
 
 import attrs
 
+from chord_proto._invariants_living import Living
 from chord_proto._invariants_node import (
     PERIODIC,
     armed_operations,
@@ -43,24 +44,28 @@ from chord_proto._invariants_ring import (
     ordered_ring,
     some_ring,
 )
-from chord_proto._invariants_snapshot import MEMBERS, Facts, Snapshot, UnderWay, Violation
+from chord_proto._invariants_snapshot import MEMBERS, Facts, Snapshot, UnderWay, Violation, as_kept
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 from chord_proto.routing import cut_list
 from chord_proto.view import Pointers
 
 __all__ = [
+    "ALWAYS",
     "CHECKS",
     "MEMBERS",
     "PERIODIC",
+    "WORK",
     "Check",
     "Facts",
+    "Living",
     "Neighbourhood",
     "Scope",
     "Snapshot",
     "UnderWay",
     "Violation",
     "armed_operations",
+    "as_kept",
     "check",
     "connected_appendages",
     "enough_principals",
@@ -82,6 +87,7 @@ __all__ = [
     "some_ring",
     "successor_moves",
     "timers_armed",
+    "violations",
     "well_formed",
     "why_not_ideal",
 ]
@@ -187,9 +193,20 @@ CHECKS = (
 )
 
 
+ALWAYS = tuple(rule for rule in CHECKS if rule.scope == "A")
+"""What may be asserted under any fault."""
+WORK = tuple(rule for rule in ALWAYS if rule.name in ("S14", "S15", "S16"))
+"""What is about timers, requests and operations, not about pointers."""
+
+
 def check(snapshot: Snapshot, scope: Collection[Scope] = frozenset({"Z", "A", "Q"})) -> list[Violation]:
     """Return every violation of the properties within ``scope``, in the order of their names."""
-    return [found for rule in CHECKS if rule.scope in scope for found in rule.find(snapshot)]
+    return violations(snapshot, [rule for rule in CHECKS if rule.scope in scope])
+
+
+def violations(snapshot: Snapshot, rules: Iterable[Check]) -> list[Violation]:
+    """Return every violation of these properties."""
+    return [found for rule in rules for found in rule.find(snapshot)]
 
 
 def _name(peer: Peer | None) -> str:

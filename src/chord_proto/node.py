@@ -250,9 +250,12 @@ class Node(Frame):
             came_round=self.came_round,
             busy=self.ring.step is not None,
             timers=ctx.timers.periodic(),
-            operations=tuple((int(task.op or 0), task.deadline) for task in self.tasks.active.values()),
+            operations=tuple(
+                (int(task.op or 0), _or_never(ctx.timers.when(("task", task.number))))
+                for task in self.tasks.active.values()
+            ),
             requests=tuple(
-                (call.request, call.address, ctx.timers.when(("call", call.request)) or 0.0)
+                (call.request, call.address, _or_never(ctx.timers.when(("call", call.request))))
                 for call in ctx.calls.values()
             ),
             pending_arcs=tuple((arc.start, arc.end) for arc in self.ranges.pending.values()),
@@ -282,3 +285,7 @@ class Node(Frame):
         if isinstance(key, bool) or not 0 <= key < 1 << self.config.bits:
             raise LocalProtocolError(f"not a place on a circle of {self.config.bits} bits: {key!r}")
         return key
+
+
+def _or_never(when: float | None) -> float:
+    return float("inf") if when is None else when

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 from chord_proto.records import record
@@ -43,6 +44,8 @@ class Places:
 
     def __and__(self, other: Places) -> Places:
         """Return what is in both."""
+        if self.spans == other.spans:
+            return self
         common: list[tuple[int, int]] = []
         mine, theirs = self.spans, other.spans
         i = j = 0
@@ -58,6 +61,8 @@ class Places:
 
     def __sub__(self, other: Places) -> Places:
         """Return what is in this set and not in the other."""
+        if self.spans == other.spans:
+            return Places(self.size)
         edges = (0, *(edge for span in other.spans for edge in span), self.size)
         gaps = tuple((low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high)
         return self & Places(self.size, gaps)
@@ -70,6 +75,7 @@ class Places:
         return tuple(((low - 1) % self.size, (high - 1) % self.size) for low, high in runs)
 
 
+@lru_cache(maxsize=65_536)
 def arc(start: int, end: int, size: int) -> Places:
     """Return the places of the arc (start, end]."""
     low, high = start + 1, end + 1

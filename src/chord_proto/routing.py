@@ -25,17 +25,19 @@ def cut_list(me: Peer, peers: Iterable[Peer], config: Config) -> tuple[tuple[Pee
     twice, and stops where it comes round to the node itself (chord.md section 2).
     """
     kept: list[Peer] = []
-    ids = {me.id}
+    my_id, length = me.id, config.successors
+    ids = {my_id}
     addresses = {me.address}
     for peer in peers:
-        if peer.id == me.id:
+        peer_id = peer.id
+        if peer_id == my_id:
             return tuple(kept), True
-        if peer.id in ids:
+        if peer_id in ids:
             continue
-        if _is_enough(len(kept), len(addresses), config):
+        if len(kept) >= length and _is_enough(len(kept), len(addresses), config):
             break
         kept.append(peer)
-        ids.add(peer.id)
+        ids.add(peer_id)
         addresses.add(peer.address)
     return tuple(kept), False
 

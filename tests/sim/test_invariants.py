@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import pairwise, permutations, product
 
 import attrs
 import pytest
 
 from chord_proto.config import Config
+from chord_proto.effects import OpId
 from chord_proto.invariants import (
     CHECKS,
     PERIODIC,
     Facts,
+    Living,
     Snapshot,
     UnderWay,
     Violation,
     armed_operations,
+    as_kept,
     check,
     connected_appendages,
     enough_principals,
@@ -41,6 +45,7 @@ from chord_proto.invariants import (
     why_not_ideal,
 )
 from chord_proto.messages import Neighbours, Ping
+from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 from chord_proto.view import NodeView
@@ -396,3 +401,71 @@ def test_principals_agree_with_the_definition_on_random_rings() -> None:
             if not any(0 < to_candidate < to_right for to_candidate, to_right in turns):
                 expected.append(candidate)
         assert expected == list(snapshot.principals)
+
+
+def kept_up(views: Iterable[NodeView], config: Config) -> Living:
+    """Return what was told of these nodes one after the other."""
+    living = Living(config)
+    for each in views:
+        living.keep(each.me, each.successors)
+    return living
+
+
+@pytest.mark.parametrize("r", [1, 2])
+def test_living_successors_and_principals_imply_the_rest(r: int) -> None:
+    """Whatever lists three members have, `Living` holds exactly while no property of scope Z is violated."""
+    config = attrs.evolve(TWO, successors=r, replicas=1)
+    members, others = (10, 20, 30), (10, 20, 25, 30)
+    lists = [each for length in range(r + 1) for each in permutations(others, length)]
+    outcomes = {True: 0, False: 0}
+    for chosen in product(lists, repeat=3):
+        views = [view(place, after) for place, after in zip(members, chosen, strict=True) if place not in after]
+        found = check(ring(*views, config=config), {"Z"})
+        holds = kept_up(views, config).holds()
+        assert (not found) == holds, found
+        outcomes[holds] += 1
+    assert min(outcomes.values()) > 0, outcomes
+
+
+def test_what_is_kept_up_step_by_step_agrees_with_what_is_worked_out_anew() -> None:
+    """The same on random rings that change a little at a time, with a list under way."""
+    chance, outcomes = random.Random(4), {True: 0, False: 0}
+    for _ in range(300):
+        config = attrs.evolve(TWO, successors=chance.choice((1, 2, 3)), replicas=1)
+        views = {each.me.id: each for each in ideal(3, 17, 29, 40, 55, config=config)}
+        living = kept_up(views.values(), config)
+        for _ in range(12):
+            place = chance.choice((*views, chance.randrange(64)))
+            if place in views and len(views) > 1 and chance.random() < 0.3:
+                del views[place]
+                living.lose(place)
+            else:
+                others = peers(*(other for other in (*views, chance.randrange(64)) if other != place))
+                want = ideal_neighbours(others, peer(place), config).successors
+                if chance.random() < 0.3:
+                    want = tuple(each for each in want if chance.random() < 0.7)
+                if chance.random() < 0.1:
+                    want = want[::-1]
+                views[place] = view(place, tuple(each.id for each in want))
+                living.keep(peer(place), want)
+            chosen, receiver = chance.choice(tuple(views.values())), chance.choice(tuple(views))
+            heard = Neighbours(chosen.me, 1, receiver, 1, 7, None, chosen.successors, came_round=False, width=1)
+            views[receiver] = changed(views[receiver], {"requests": ((7, "n", 5.0),)})
+            found = check(ring(*views.values(), config=config, under_way=(UnderWay(heard, 0.0),)), {"Z"})
+            kept = as_kept(peer(receiver), Phase.ACTIVE, heard, config)
+            holds = living.holds([] if kept is None else [(peer(receiver), *kept)])
+            assert (not found) == holds, found
+            outcomes[holds] += 1
+    assert min(outcomes.values()) > 300, outcomes
+
+
+def test_an_operation_that_lost_its_timer_is_seen_although_another_is_due_earlier() -> None:
+    """S14 is about each operation: it ends by a deadline of its own."""
+    node = Node(Peer.at("a:1", 0, bits=TWO.bits), seed=1, config=TWO)
+    node.join(OpId(1), ["b:1"], now=0.0)
+    node.get(OpId(2), b"early", now=0.0)
+    node.get(OpId(3), b"late", now=0.1)
+    assert [] == list(armed_operations(ring(node.view())))
+    lost = next(task.number for task in node.tasks.active.values() if task.op == 3)
+    node.ctx.timers.disarm(("task", lost))
+    assert ["S14"] == names(list(armed_operations(ring(node.view()))))

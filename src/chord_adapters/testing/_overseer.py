@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from chord_adapters._words import of_value
 from chord_adapters.memory import Network, Step
 from chord_proto.config import Config
 from chord_proto.effects import Effect, PeerFailed, PeerLeft, Send, Stopped, Write
-from chord_proto.invariants import MEMBERS, Facts, Scope, Snapshot, UnderWay, Violation, check, why_not_ideal
+from chord_proto.invariants import (
+    ALWAYS,
+    MEMBERS,
+    WORK,
+    Check,
+    Facts,
+    Living,
+    Scope,
+    Snapshot,
+    UnderWay,
+    Violation,
+    as_kept,
+    check,
+    violations,
+    why_not_ideal,
+)
 from chord_proto.messages import Acknowledged, Answer, Message, Neighbours, Pong, Reason, Refused
 from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
-from chord_proto.routing import cut_list
 from chord_proto.view import NodeView
 
-SAMPLE = 32
+SAMPLE = 64
 """Every so many inputs all is checked though nothing seems to have changed."""
 LINGERS = 3.0
 """Virtual seconds for which a lie may be under way after it was told."""
@@ -43,10 +57,8 @@ class Overseer:
         self.gone: dict[tuple[int, Peer], None] = {}
         self.answered: dict[tuple[int, Peer], None] = {}
         self.ended: dict[tuple[int, int], float] = {}
-        self._lives: dict[tuple[int, int], int] = {}
-        """The latest life that a node was spoken to by another, by both their ids."""
-        self._answerers: dict[tuple[int, int], None] = {}
-        """The same as ``answered``, by ids, which are told apart faster."""
+        self._heard: dict[tuple[int, int], tuple[int, bool]] = {}
+        """By both their ids: the latest life of another that spoke to a node, and whether it ever answered."""
         self.views: dict[int, NodeView] = {}
         self.leaving: dict[int, None] = {}
         self.assumptions = False
@@ -55,8 +67,11 @@ class Overseer:
         self.lies_until = 0.0
         """How long what they said may be under way."""
         self._stamps: dict[int, Stamp] = {}
+        self._nodes: dict[int, Node] = {}
         self._stale: dict[int, Node] = {}
         """Whose views are old in what no stamp tells: timers, requests, operations."""
+        self._living = Living(config)
+        """The members that are not about to leave."""
         self._turn = 0
         self.seen: Counter[str] = Counter()
         """What happened how often, so that a test can tell that it tested something."""
@@ -66,40 +81,55 @@ class Overseer:
     def __call__(self, step: Step) -> None:
         """Take one input of one node."""
         node, kind = step.node, step.kind
-        me = node.me
+        ctx = node.ctx
+        my_id = ctx.me.id
         self.seen[kind] += 1
         if kind == "receive":
-            self._received(me, step.arguments[0])
+            self._received(ctx.me, step.arguments[0])
         stopped = lists = False
         for effect in step.effects:
             if type(effect) is Send:
                 if stopped:
-                    self._raise([Violation("S17", me, "sends after it has stopped")], step)
+                    self._raise([Violation("S17", ctx.me, "sends after it has stopped")], step)
                 said = effect.message
                 if type(said) is Neighbours:
                     lists = True
                 elif type(said) is Acknowledged:
                     self._acknowledges(step, said)
             elif type(effect) is Write:
-                self._writes(me, effect)
+                self._writes(ctx.me, effect)
             else:
                 stopped = stopped or type(effect) is Stopped
                 self._happened(node, effect)
-        stamp = _stamp(node)
+        ring, routing = node.ring, ctx.routing
+        # What the properties of the ring are about; equal objects as long as nothing has changed.
+        stamp = (
+            node,
+            ring.phase,
+            routing.predecessor,
+            routing.successors,
+            routing.predecessors,
+            routing.came_round,
+        )
         self._turn += 1
-        same = stamp == self._stamps.get(me.id)
-        if same and self._turn % SAMPLE and (kind != "tick" or _is_ahead(step)):
-            # Nothing has changed that the properties are about, but for deadlines, which are looked at now and then.
-            self._stale[me.id] = node
-        else:
-            self._changed(step, stamp)
-        if self.assumptions and node.phase is not Phase.STOPPED and (not same or (lists and self._tells_news(step))):
-            self.check_ring({"Z"}, step)
+        if stamp != self._stamps.get(my_id):
+            self._stamps[my_id] = stamp
+            self._look(step, ALWAYS)
+            if self.assumptions and ring.phase is not Phase.STOPPED:
+                self._check_ring_fast(step)
+            return
+        # Nothing has changed that the properties are about, but for deadlines, which are looked at now and then.
+        self._stale[my_id] = node
+        if not self._turn % SAMPLE or (kind == "tick" and not _is_ahead(step)):
+            self._look(step, WORK)
+        if lists and self.assumptions and self._tells_news(step):
+            self._check_ring_fast(step)
 
-    def _changed(self, step: Step, stamp: Stamp) -> None:
+    def _look(self, step: Step, rules: tuple[Check, ...]) -> None:
+        """Check a node by itself."""
         node, me = step.node, step.node.me
-        self._stamps[me.id] = stamp
         self._stale.pop(me.id, None)
+        self._nodes[me.id] = node
         self.existed[me] = None
         before = self.views.get(me.id)
         view = self.views[me.id] = node.view()
@@ -111,7 +141,11 @@ class Overseer:
             ticked=(me.id,) if step.kind == "tick" else (),
             facts=self.facts(),
         )
-        self._raise(check(snapshot, {"A"}), step)
+        self._raise(violations(snapshot, rules), step)
+        if view.phase in MEMBERS and me.id not in self.leaving:
+            self._living.keep(me, view.successors)
+        else:
+            self._living.lose(me.id)
         if view.phase is Phase.STOPPED:
             self._ended(node)
 
@@ -122,28 +156,27 @@ class Overseer:
                 message, receiver = effect.message, self.views.get(effect.message.target or 0)
                 if receiver is None or receiver.phase not in MEMBERS:
                     return True
-                told = (step.node.me, *message.successors)
-                if cut_list(receiver.me, told, self.config)[0] != receiver.successors:
+                if as_kept(receiver.me, receiver.phase, message, self.config) != receiver.successors:
                     return True
         return False
 
     def _received(self, me: Peer, message: Message) -> None:
-        self.seen[type(message).__name__] += 1
+        kind = type(message)
+        self.seen[kind.__name__] += 1
         source = message.source
         if source is None:
             return
         pair = me.id, source.id
-        known = self._lives.get(pair, 0)
-        if message.incarnation > known:
-            self._lives[pair] = message.incarnation
-            if known:  # The life that it knew has ended.
+        life, answered = self._heard.get(pair, (0, False))
+        if message.incarnation > life or not answered:
+            answers = isinstance(message, Answer)
+            self._heard[pair] = max(life, message.incarnation), answered or answers
+            if life and message.incarnation > life:  # The life that it knew has ended.
                 self.gone[me.id, source] = None
-        if isinstance(message, Answer):
-            if pair not in self._answerers:
-                self._answerers[pair] = None
+            if answers:
                 self.answered[me.id, source] = None
-            if is_no_member(message):
-                self.gone[me.id, source] = None
+        if (kind is Refused or kind is Pong) and is_no_member(message):
+            self.gone[me.id, source] = None
 
     def _happened(self, node: Node, event: Effect) -> None:
         if isinstance(event, PeerFailed | PeerLeft):
@@ -178,6 +211,8 @@ class Overseer:
 
     def _forget(self, peer_id: int) -> None:
         self.views.pop(peer_id, None)
+        self._nodes.pop(peer_id, None)
+        self._living.lose(peer_id)
         self.leaving.pop(peer_id, None)
         self._stamps.pop(peer_id, None)
         self._stale.pop(peer_id, None)
@@ -209,6 +244,8 @@ class Overseer:
         self._refresh()
         going = [i for i, view in self.views.items() if view.me.address == address]
         self.leaving.update(dict.fromkeys(going))
+        for i in going:
+            self._living.lose(i)
         if crash:
             for i in going:
                 self.ended[i, self.views[i].incarnation] = self._net.now
@@ -277,14 +314,25 @@ class Overseer:
     def check_ring(self, scope: set[Scope], step: Step | None = None) -> None:
         """Check the whole network; raise `Broken`."""
         self.seen["whole ring checked: " + "".join(sorted(scope))] += 1
-        under_way = self._under_way()
-        if scope == {"Z"}:  # About pointers, which are told apart by stamps, and lists that somebody waits for.
-            under_way = tuple(sent for sent in under_way if type(sent.message) is Neighbours)
-            for sent in under_way:
-                self._refresh_one(sent.message.target or 0)
+        self._refresh()
+        self._raise(check(self.snapshot(self._staying()), scope), step)
+
+    def _check_ring_fast(self, step: Step) -> None:
+        """Check Z; everything is looked at only where what is kept up step by step says that something is wrong."""
+        if self._living.holds(self._lists_under_way()):
+            self.seen["whole ring checked: Z"] += 1
         else:
-            self._refresh()
-        self._raise(check(self.snapshot(self._staying(), under_way), scope), step)
+            self.check_ring({"Z"}, step)
+
+    def _lists_under_way(self) -> Iterator[tuple[Peer, ...]]:
+        """Yield the extended lists that members and joiners will have of answers that they still wait for."""
+        for message in self._net.under_way(Neighbours):
+            receiver = None if message.target is None else self._nodes.get(message.target)
+            if receiver is None or receiver.me.id in self.leaving or message.request not in receiver.ctx.calls:
+                continue
+            kept = as_kept(receiver.me, receiver.phase, message, self.config)
+            if kept is not None:
+                yield (receiver.me, *kept)
 
     def look_for_assumptions(self) -> None:
         """Let Z hold from here on if the ring is ideal, has r + 1 members, no list is under way, nobody falsely suspected."""
@@ -311,17 +359,11 @@ class Overseer:
             raise Broken("\n".join(map(str, found)) + cause + "\n" + self._net.describe())
 
 
-def is_no_member(message: Answer) -> bool:
+def is_no_member(message: Message) -> bool:
     """Tell whether an answer says that its sender, as the asker knew it, has failed: no member, or another life."""
     if isinstance(message, Refused):
         return message.reason in (Reason.NOT_MEMBER, Reason.OTHER_LIFE)
     return isinstance(message, Pong) and not message.member
-
-
-def _stamp(node: Node) -> Stamp:
-    """Return what the properties of the ring are about; equal objects as long as nothing has changed."""
-    ring, routing = node.ring, node.ctx.routing
-    return node, ring.phase, routing.predecessor, routing.successors, routing.predecessors, routing.came_round
 
 
 def _is_ahead(step: Step) -> bool:
