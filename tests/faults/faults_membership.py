@@ -107,7 +107,7 @@ FAULTS = (
         words="a request is sent without a timer for its answer",
         module="context",
         old="""\
-        self.timers.arm(("call", request), self.now + call.timeout)
+        self.timers.arm(("call", request), now + timeout)
         self.send(address, message)
 """,
         new="        self.send(address, message)\n",

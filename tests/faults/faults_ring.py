@@ -239,7 +239,7 @@ FAULTS = (
         words="a list does not end where it comes round to the node itself",
         module="routing",
         old="""\
-        if peer.id == me.id:
+        if peer_id == my_id:
             return tuple(kept), True
 """,
         new="",
@@ -268,7 +268,7 @@ FAULTS = (
         id="list-with-doubles",
         words="a peer that is told of twice is twice in the list",
         module="routing",
-        old="        ids.add(peer.id)\n",
+        old="        ids.add(peer_id)\n",
         new="",
         hunt="tests/proto/test_routing.py",
         check="test_cutting_a_list",
