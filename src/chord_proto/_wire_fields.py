@@ -224,7 +224,7 @@ class Kinds:
             **_under(header, int, "incarnation", "target_incarnation", "request"),
             **_under(place, int, "target", "place", "start", "end"),
             **_under(big(CONTENT_BITS, "*content key*"), int, "key"),
-            **_under(number, int, "write_id", "count", "asked", "keys", "bytes", "peers", "pending"),
+            **_under(number, int, "write_id", "expires", "count", "asked", "keys", "bytes", "peers", "pending"),
             **_under(whole(MAX_WIDTH), int, "width"),
             **_under(whole(MAX_TIMEOUT), int, "timeout"),
             **_under(one_of(Space), int, "space"),

@@ -29,7 +29,7 @@ class Record:
 
     ``name`` is the record's key, or the 20 bytes of a block's SHA-1.  ``value`` None is a tombstone.
     ``version`` sorts as text, a block's is empty.  ``write_id`` names the write, so that a retry is
-    recognised; a block's is 0.
+    recognised; a block's is 0.  ``expires`` is when nobody may read it any more, in milliseconds of Unix time, 0 for never.
     """
 
     space: int
@@ -37,6 +37,7 @@ class Record:
     value: bytes | None
     version: str
     write_id: int
+    expires: int = 0
 
 
 @record

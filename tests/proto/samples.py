@@ -23,7 +23,7 @@ C = Peer.at("[::1]:7002", 300)
 D = Peer.at("möwe.example:65535")
 TO_B: dict[str, Any] = {"source": A, "incarnation": 5, "target": B.id, "target_incarnation": 2**63 - 1}
 FROM_CLIENT: dict[str, Any] = {"source": None, "incarnation": 0, "target": None, "target_incarnation": 0}
-RECORD = m.Record(m.Space.RECORD, b"users/42", b"v1", "0001", 77)
+RECORD = m.Record(m.Space.RECORD, b"users/42", b"v1", "0001", 77, 1_700_000_000_000)
 TOMBSTONE = m.Record(m.Space.RECORD, "schlüssel/鍵".encode(), None, "0002", 2**63 - 1)
 BLOCK = m.Record(m.Space.BLOCK, bytes(range(20)), b"", "", 0)
 

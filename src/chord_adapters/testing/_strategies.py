@@ -105,7 +105,7 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
     tables: dict[type, dict[str, st.SearchStrategy[Any]]] = {
         int: {
             **dict.fromkeys(("target", "place", "start", "end"), places(bits)),
-            **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id"), SMALL),
+            **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id", "expires"), SMALL),
             **dict.fromkeys(("count", "asked", "keys", "bytes", "peers", "pending"), SMALL),
             "key": st.integers(0, 2**160 - 1),
             "width": st.integers(0, 255),
