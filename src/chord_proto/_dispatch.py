@@ -9,7 +9,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chord_proto import coordinator as coordination
-from chord_proto import fingers, grants, lookup, membership, merge, messages, ranges, repair, ring_state, sync, tasks
+from chord_proto import (
+    fingers,
+    grants,
+    lookup,
+    membership,
+    merge,
+    messages,
+    ranges,
+    repair,
+    returned,
+    ring_state,
+    sync,
+    tasks,
+)
 
 if TYPE_CHECKING:
     from chord_proto.frame import Frame
@@ -67,6 +80,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     sync.PulledForSync: lambda node, purpose, peer, durable: node.syncs.on_pulled(purpose, peer, durable),
     ranges.ForArc: lambda node, purpose, peer, outcome: node.ranges.on_outcome(purpose, peer, outcome),
     grants.ForClaim: lambda node, purpose, peer, answer: node.ranges.on_claim(purpose, peer, answer),
+    returned.ForReturned: lambda node, purpose, peer, ended: node.ranges.returned.on_checked(purpose, peer, ended),
     repair.ForRepair: lambda node, purpose, peer, ended: node.repair.on_compared(purpose, peer, ended),
     repair.ForSurplus: lambda node, purpose, peer, found: node.repair.on_owner_found(purpose, peer, found),
     repair.Returning: lambda node, purpose, peer, ended: node.repair.on_returned(purpose, peer, ended),

@@ -91,6 +91,7 @@ class Context:
         "out",
         "outcomes",
         "reborn",
+        "returned",
         "rng",
         "routing",
         "timers",
@@ -115,6 +116,7 @@ class Context:
         self.outcomes: list[tuple[Purpose, Any, Any]] = []
         self.departed: list[Peer] = []
         self.reborn: list[Peer] = []
+        self.returned: list[Peer] = []
 
     # Sending
 
@@ -370,8 +372,8 @@ class Context:
             known.heard = self.now
         if routing.suspects:
             routing.suspects.pop(peer.id, None)
-        if routing.lost:
-            routing.lost.pop(peer.id, None)
+        if routing.lost and routing.lost.pop(peer.id, None) is not None:
+            self.returned.append(peer)
         return True
 
     def _begin_life(self, peer: Peer, known: Known, incarnation: int) -> None:

@@ -111,15 +111,20 @@ class Coordinator:
             self._elsewhere(asker, place)
             return
         pending = self.ranges.pending_for(place)
+        back = self.ranges.returned.may_have(place) if held is None else ()
+        others = tuple(dict.fromkeys((*back, *self._others())))
         if self.ranges.decides(place):
-            ctx.answer(asker, Value, held, self._others() if is_block else ())
+            if back:
+                ctx.answer(asker, Elsewhere, others if is_block else back, True)
+            else:
+                ctx.answer(asker, Value, held, others if is_block else ())
         elif pending is None or self.ranges.is_in_question(pending):
             ctx.refuse(asker, Reason.NOT_READY)
         elif pending.granter is not None:
             ctx.answer(asker, Elsewhere, (pending.granter,), True)
         elif held is not None:
             ctx.answer(asker, Value, held, ())
-        elif others := self._others():
+        elif others:
             ctx.answer(asker, Elsewhere, others, True)
         else:
             ctx.refuse(asker, Reason.NOT_READY)

@@ -142,6 +142,8 @@ class Frame:
                 self._departed(ctx.departed.pop(0))
             elif ctx.reborn:
                 self.ranges.grants.on_departed(ctx.reborn.pop(0))
+            elif ctx.returned:
+                self.ranges.on_returned(ctx.returned.pop(0))
             elif ctx.loopback:
                 message = ctx.loopback.pop(0)
                 self._receive(message, ctx.me.address)

@@ -19,6 +19,7 @@ from chord_proto.messages import Answer, Elsewhere, Granted, Leaving, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
 from chord_proto.records import record
+from chord_proto.returned import Returned
 from chord_proto.sync import SyncEnded, Syncs
 from chord_proto.writes import Writes
 
@@ -84,13 +85,25 @@ class PendingArc:
 class Ranges:
     """What one node holds, and what it is about to hold."""
 
-    __slots__ = ("_bequest", "_inherited", "_next", "completed", "ctx", "grants", "pending", "syncs", "writes")
+    __slots__ = (
+        "_bequest",
+        "_inherited",
+        "_next",
+        "completed",
+        "ctx",
+        "grants",
+        "pending",
+        "returned",
+        "syncs",
+        "writes",
+    )
 
     def __init__(self, ctx: Context, writes: Writes, syncs: Syncs) -> None:
         self.ctx = ctx
         self.writes = writes
         self.syncs = syncs
         self.grants = Grants(ctx, writes)
+        self.returned = Returned(ctx, syncs)
         self.pending: dict[int, PendingArc] = {}
         self._bequest: Places | None = None
         """What this leaver has granted to its heir, all that it held: it wants nothing any more."""
@@ -164,6 +177,7 @@ class Ranges:
         for start, end in gained.arcs():
             self.ctx.emit(RangeGained(start, end))
         if new is None:
+            self.returned.note(after - self.held)
             self.grants.hold(after)
             for pending in list(self.pending.values()):
                 self._forget(pending)
@@ -178,6 +192,14 @@ class Ranges:
         """
         self.grants.let_go(self.owned)
         self._want_missing()
+
+    def on_returned(self, peer: Peer) -> None:
+        """Somebody lives who was taken for dead: what came here without it may be incomplete."""
+        without = Places(self.held.size)
+        for pending in self.pending.values():
+            if pending.granter is None:
+                without |= self._places(pending)
+        self.returned.on_returned(peer, self.held, without)
 
     def on_take_over(self, message: TakeOver, sender: Address) -> None:
         """A new owner asks for its range."""
@@ -379,6 +401,7 @@ class Ranges:
         self._hold(self._places(pending))
 
     def _hold(self, places: Places) -> None:
+        self.returned.note(places - self.held)
         self.grants.hold(places)
         self._tell_ready(places & self.owned)
         self._keep_spare()

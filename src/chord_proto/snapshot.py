@@ -28,6 +28,8 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Session": {"number"},
     "Ranges": {"_inherited", "_next", "completed"},
     "Given": {"at"},
+    "Gained": {"at"},
+    "Check": {"since"},
     "PendingArc": {"number", "since"},
     "Coordinator": {"_next", "decided"},
     "Coordination": {"number", "deadline", "asker"},
