@@ -47,7 +47,11 @@ class NoQuorum(ChordError):
 
 
 class VersionMismatch(ChordError):
-    """Somebody else wrote the record in the meantime."""
+    """Somebody else wrote the record in the meantime.
+
+    ``outcome_unknown``: this write was sent before to somebody who did not answer, and may have taken effect and been
+    overwritten since.
+    """
 
 
 class ValueTooLarge(ChordError):
@@ -79,6 +83,7 @@ _BY_FAILURE: dict[Failure, tuple[type[ChordError], str]] = {
     Failure.NO_QUORUM: (NoQuorum, "too few replicas were reached"),
     Failure.TOO_LARGE: (ValueTooLarge, "the value is too large"),
     Failure.BUSY: (Busy, "too many operations are under way"),
+    Failure.VERSION_MISMATCH: (VersionMismatch, "the record has another version"),
     Failure.CANCELLED: (Closed, "the operation was cancelled"),
     Failure.STORAGE_FAILED: (StorageFailed, "the write could not be made durable"),
     Failure.STOPPED: (Closed, "the node has stopped"),

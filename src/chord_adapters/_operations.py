@@ -9,7 +9,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
-from chord_adapters._arguments import bytes_of, content_key_of, name_of, place_of, timeout_of, value_of
+from chord_adapters._arguments import (
+    Quorum,
+    bytes_of,
+    condition_of,
+    content_key_of,
+    name_of,
+    place_of,
+    quorum_of,
+    timeout_of,
+    ttl_of,
+    value_of,
+)
 from chord_adapters._errors import Busy, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
 from chord_adapters._transfer import BlockReader, Doors, Progress, Read, reader_of, store_blocks
@@ -74,28 +85,54 @@ class Operations(ABC, Generic[W]):
         with self._call():
             return succeeded(await self._wait(self._start(operation, timeout)))
 
-    async def put(self, key: str | bytes, value: bytes, *, timeout: float | None = None) -> PutResult:
-        """Write ``value`` under ``key``; when this returns, a majority of the replicas has it.
+    async def put(
+        self,
+        key: str | bytes,
+        value: bytes,
+        *,
+        ttl: float | None = None,
+        w: Quorum = "majority",
+        if_version: str | None = None,
+        if_absent: bool = False,
+        timeout: float | None = None,
+    ) -> PutResult:
+        """Write ``value`` under ``key``; when this returns, ``w`` of the replicas have it durably, the owner among them.
+
+        It can be read for ``ttl`` seconds from now, by default for ever.  ``if_version`` is the version that the record
+        must have now, ``if_absent`` means that there must be none; the owner decides, and `VersionMismatch` says that
+        somebody else was faster (``outcome_unknown``: this write may have taken effect before that).
 
         Raises `ValueTooLarge`, `Timeout`, `NoQuorum`, `Unreachable`, `NotReady`, `Busy`, `StorageFailed` or `Closed`.
         """
-        operation = Put(name_of(key, self._config), value_of(value, self._config))
+        name, value = name_of(key, self._config), value_of(value, self._config)
+        condition = condition_of(if_version, if_absent)
+        operation = Put(name, value, ttl_of(ttl), condition, quorum_of("w", w, self._config))
         return _written(await self._perform(operation, timeout))
 
-    async def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
-        """Read what is under ``key``, the owner's copy; None when there is nothing.
+    async def get(self, key: str | bytes, *, r: Quorum = "one", timeout: float | None = None) -> Entry | None:
+        """Read what is under ``key``, the newest of ``r`` copies, by default the owner's alone; None if there is nothing.
 
-        Raises `Timeout`, `Unreachable`, `NotReady`, `Busy` or `Closed`.
+        With ``r="majority"`` it is never older than what any write by a majority has acknowledged before.  Raises
+        `Timeout`, `NoQuorum`, `Unreachable`, `NotReady`, `Busy` or `Closed`.
         """
-        fetched = await self._perform(Get(name_of(key, self._config)), timeout)
+        fetched = await self._perform(Get(name_of(key, self._config), quorum_of("r", r, self._config)), timeout)
         assert isinstance(fetched, Fetched)
         if fetched.value is None or fetched.version is None:
             return None
-        return Entry(fetched.value, fetched.version)
+        return Entry(fetched.value, fetched.version, fetched.expires / 1000 if fetched.expires else None)
 
-    async def delete(self, key: str | bytes, *, timeout: float | None = None) -> PutResult:
-        """Delete what is under ``key``, which need not exist; raises what `put` raises."""
-        return _written(await self._perform(Delete(name_of(key, self._config)), timeout))
+    async def delete(
+        self,
+        key: str | bytes,
+        *,
+        w: Quorum = "majority",
+        if_version: str | None = None,
+        timeout: float | None = None,
+    ) -> PutResult:
+        """Delete what is under ``key``, which need not exist; takes what `put` takes, and raises what it raises."""
+        quorum = quorum_of("w", w, self._config)
+        operation = Delete(name_of(key, self._config), condition_of(if_version, False), quorum)
+        return _written(await self._perform(operation, timeout))
 
     async def store(self, data: bytes, *, timeout: float | None = None) -> int:
         """Store ``data``, of any length, under its content, and return the content key.

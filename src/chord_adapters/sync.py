@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from chord_adapters._arguments import Quorum
 from chord_adapters._client import Client as AsyncClient
 from chord_adapters._errors import (
     Busy,
@@ -184,17 +185,43 @@ class _Calls(Generic[A]):
         """The address of the node."""
         return self._asynchronous.address
 
-    def put(self, key: str | bytes, value: bytes, *, timeout: float | None = None) -> PutResult:
-        """Write ``value`` under ``key``; when this returns, a majority of the replicas has it."""
-        return self._thread.wait_for(self._asynchronous.put, key, value, timeout=timeout)
+    def put(
+        self,
+        key: str | bytes,
+        value: bytes,
+        *,
+        ttl: float | None = None,
+        w: Quorum = "majority",
+        if_version: str | None = None,
+        if_absent: bool = False,
+        timeout: float | None = None,
+    ) -> PutResult:
+        """Write ``value`` under ``key``; when this returns, ``w`` of the replicas have it durably."""
+        return self._thread.wait_for(
+            self._asynchronous.put,
+            key,
+            value,
+            ttl=ttl,
+            w=w,
+            if_version=if_version,
+            if_absent=if_absent,
+            timeout=timeout,
+        )
 
-    def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
-        """Read what is under ``key``; None when there is nothing."""
-        return self._thread.wait_for(self._asynchronous.get, key, timeout=timeout)
+    def get(self, key: str | bytes, *, r: Quorum = "one", timeout: float | None = None) -> Entry | None:
+        """Read what is under ``key``, the newest of ``r`` copies; None when there is nothing."""
+        return self._thread.wait_for(self._asynchronous.get, key, r=r, timeout=timeout)
 
-    def delete(self, key: str | bytes, *, timeout: float | None = None) -> PutResult:
+    def delete(
+        self,
+        key: str | bytes,
+        *,
+        w: Quorum = "majority",
+        if_version: str | None = None,
+        timeout: float | None = None,
+    ) -> PutResult:
         """Delete what is under ``key``, which need not exist."""
-        return self._thread.wait_for(self._asynchronous.delete, key, timeout=timeout)
+        return self._thread.wait_for(self._asynchronous.delete, key, w=w, if_version=if_version, timeout=timeout)
 
     def store(self, data: bytes, *, timeout: float | None = None) -> int:
         """Store ``data``, of any length, under its content, and return the content key."""

@@ -12,11 +12,13 @@ from chord_proto import coordinator as coordination
 from chord_proto import (
     fingers,
     grants,
+    graves,
     lookup,
     membership,
     merge,
     messages,
     ranges,
+    reads,
     repair,
     returned,
     ring_state,
@@ -37,9 +39,10 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.GetNeighbours: lambda node, message, sender: node.ring.on_get_neighbours(message, sender),
     messages.Leaving: lambda node, message, sender: node.membership.on_leaving(message, sender, node.ranges),
     messages.FindSuccessor: lambda node, message, sender: node.lookups.on_find_successor(message, sender),
-    messages.GetRecord: lambda node, message, sender: node.coordinator.on_get_record(message, sender),
+    messages.GetRecord: lambda node, message, sender: node.reads.on_get_record(message, sender),
     messages.PutRecord: lambda node, message, sender: node.coordinator.on_put_record(message, sender),
     messages.Replicate: lambda node, message, sender: node.coordinator.on_replicate(message, sender),
+    messages.GetCopy: lambda node, message, sender: node.reads.on_get_copy(message, sender),
     messages.TakeOver: lambda node, message, sender: node.ranges.on_take_over(message, sender),
     messages.GetClaim: lambda node, message, sender: node.ranges.grants.on_get_claim(
         message, sender, node.ranges.fetching(message.source)
@@ -48,6 +51,7 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.ListRange: lambda node, message, sender: node.syncs.on_list_range(message, sender),
     messages.GetCopies: lambda node, message, sender: node.syncs.on_get_copies(message, sender),
     messages.Confirm: lambda node, message, sender: node.repair.on_confirm(message, sender),
+    messages.Collect: lambda node, message, sender: node.graves.on_collect(message, sender),
 }
 BEFORE_MEMBERSHIP = frozenset({messages.Ping})
 """What a node answers although it is no member."""
@@ -76,6 +80,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     ),
     coordination.Decided: lambda node, purpose, peer, durable: node.coordinator.on_decided(purpose, peer, durable),
     coordination.Kept: lambda node, purpose, peer, durable: node.coordinator.on_kept(purpose, peer, durable),
+    reads.AskedForCopy: lambda node, purpose, peer, answer: node.reads.on_copy(purpose, peer, answer),
     sync.AskedForSync: lambda node, purpose, peer, answer: node.syncs.on_answer(purpose, peer, answer),
     sync.PulledForSync: lambda node, purpose, peer, durable: node.syncs.on_pulled(purpose, peer, durable),
     ranges.ForArc: lambda node, purpose, peer, outcome: node.ranges.on_outcome(purpose, peer, outcome),
@@ -85,6 +90,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     repair.ForSurplus: lambda node, purpose, peer, found: node.repair.on_owner_found(purpose, peer, found),
     repair.Returning: lambda node, purpose, peer, ended: node.repair.on_returned(purpose, peer, ended),
     repair.Confirming: lambda node, purpose, peer, answer: node.repair.on_confirmed(purpose, peer, answer),
+    graves.Collecting: lambda node, purpose, peer, answer: node.graves.on_collected(purpose, peer, answer),
     repair.ForLeave: lambda node, purpose, peer, ended: node.repair.on_handed_over(purpose, peer, ended),
 }
 
@@ -101,6 +107,7 @@ TIMERS: dict[str, TimerHandler] = {
     "arc": lambda node, number: node.ranges.on_timer(number),
     "spare": lambda node, _: node.ranges.on_spare_timer(),
     "spread": lambda node, number: node.coordinator.on_spread_timer(number),
+    "read": lambda node, number: node.reads.on_timer(number),
     "task": lambda node, number: node.tasks.on_deadline(number),
     "retry": lambda node, number: node.tasks.on_retry(number),
 }

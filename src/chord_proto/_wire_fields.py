@@ -224,8 +224,8 @@ class Kinds:
             **_under(header, int, "incarnation", "target_incarnation", "request"),
             **_under(place, int, "target", "place", "start", "end"),
             **_under(big(CONTENT_BITS, "*content key*"), int, "key"),
-            **_under(number, int, "write_id", "expires", "count", "asked", "keys", "bytes", "peers", "pending"),
-            **_under(whole(MAX_WIDTH), int, "width"),
+            **_under(number, int, "write_id", "expires", "ttl", "count", "asked", "keys", "bytes", "peers", "pending"),
+            **_under(whole(MAX_WIDTH), int, "width", "quorum"),
             **_under(whole(MAX_TIMEOUT), int, "timeout"),
             **_under(one_of(Space), int, "space"),
             **_under(one_of(Reason), int, "reason"),
@@ -233,7 +233,7 @@ class Kinds:
             **_under(sized(bytes, 0, MAX_NAME), bytes, "name"),
             **_under(sized(bytes, DIGEST_SIZE, DIGEST_SIZE), bytes, "digest"),
             **_under(content, bytes, "value", "data"),
-            **_under(sized(str, 0, MAX_VERSION), str, "version"),
+            **_under(sized(str, 0, MAX_VERSION), str, "version", "condition"),
             **_under(sized(str, 0, MAX_WORD), str, "phase"),
         }
         # Tuples without a class of their own, by the name of the field.

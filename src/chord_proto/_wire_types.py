@@ -33,6 +33,7 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x33: m.Acknowledged,
     0x34: m.Elsewhere,
     0x35: m.Replicate,
+    0x36: m.GetCopy,
     # Comparing and moving ranges
     0x40: m.TakeOver,
     0x41: m.GetDigest,
@@ -45,6 +46,7 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x48: m.Granted,
     0x49: m.GetClaim,
     0x4A: m.Claim,
+    0x4B: m.Collect,
     # Clients
     0x50: m.Perform,
     0x51: m.Performed,

@@ -83,6 +83,12 @@ class Config:
     max_hops: int = _count(64, 1, 1024)
     """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
 
+    # Versions.
+    max_clock_ahead: float = _seconds(300.0)
+    """How far ahead of a replica's civil clock the version of a write may be: what minutes of bad timekeeping explain."""
+    grace_period: float = _seconds(86_400.0)
+    """How long a deletion or expiry is remembered: a node that is away for less brings nothing back."""
+
     # Bounds.
     max_value_size: int = _count(4 * 1024 * 1024, 1)
     """Longest value of a named record."""

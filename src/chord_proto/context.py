@@ -118,6 +118,11 @@ class Context:
         self.reborn: list[Peer] = []
         self.returned: list[Peer] = []
 
+    @property
+    def civil(self) -> int:
+        """Civil time as far as it was told: milliseconds of Unix time, 0 before 1970."""
+        return max(0, int((self.now + self.wall_offset) * 1000))
+
     # Sending
 
     def emit(self, effect: Effect) -> None:

@@ -14,7 +14,6 @@ from chord_proto.messages import (
     Answer,
     Done,
     Elsewhere,
-    GetRecord,
     PutRecord,
     Reason,
     Record,
@@ -22,14 +21,17 @@ from chord_proto.messages import (
     Space,
     Value,
 )
+from chord_proto.operations import ALL
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.quorums import is_quorum, needed
 from chord_proto.ranges import Ranges
 from chord_proto.records import record
 from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
 from chord_proto.sync import is_well_formed
-from chord_proto.table import place_of
+from chord_proto.table import as_read, is_gone, place_of
+from chord_proto.versions import time_of
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
@@ -67,14 +69,12 @@ class Coordination:
     item: Record
     place: int
     deadline: float
+    quorum: int
+    is_read: bool = False
+    """A read has found the newest copy on too few: it gets the value once the copy is spread."""
     durable: bool = False
     acked: dict[int, Peer] = attrs.field(factory=dict)
     waiting: dict[int, None] = attrs.field(factory=dict)
-
-
-def majority(width: int) -> int:
-    """Return W for ``width`` replicas."""
-    return width // 2 + 1
 
 
 class Coordinator:
@@ -92,48 +92,20 @@ class Coordinator:
         """Versions of writes decided here lately, by name and write id, so that a retry is recognised."""
         self._next = 0
 
-    # Reading
+    def why_not(self, quorum: int, place: int) -> Reason | None:
+        """Return why this node cannot have a quorum for a place that it owns."""
+        if not is_quorum(quorum, self.ctx.config.replicas):
+            return Reason.INVALID
+        if not self.ranges.decides(place):
+            return Reason.NOT_READY
+        if len(self.ctx.routing.replicas()) < needed(quorum, self.ring.width):
+            return Reason.NO_QUORUM
+        if len(self.active) >= self.ctx.config.max_operations:
+            return Reason.BUSY
+        return None
 
-    def on_get_record(self, message: GetRecord, sender: Address) -> None:
-        """Answer from what is held, or say who answers."""
-        ctx, routing = self.ctx, self.ctx.routing
-        asker = ctx.asker(message, sender)
-        if message.space == Space.BLOCK and len(message.name) != 20:
-            ctx.refuse(asker, Reason.INVALID)
-            return
-        held = self.writes.table.get(message.space, message.name)
-        is_block = message.space == Space.BLOCK
-        if message.through or (is_block and held is not None):
-            ctx.answer(asker, Value, held, ())
-            return
-        place = place_of(message.space, message.name, ctx.config.bits)
-        if not routing.owns(place):
-            self._elsewhere(asker, place)
-            return
-        pending = self.ranges.pending_for(place)
-        back = self.ranges.returned.may_have(place) if held is None else ()
-        others = tuple(dict.fromkeys((*back, *self._others())))
-        if self.ranges.decides(place):
-            if back:
-                ctx.answer(asker, Elsewhere, others if is_block else back, True)
-            else:
-                ctx.answer(asker, Value, held, others if is_block else ())
-        elif pending is None or self.ranges.is_in_question(pending):
-            ctx.refuse(asker, Reason.NOT_READY)
-        elif pending.granter is not None:
-            ctx.answer(asker, Elsewhere, (pending.granter,), True)
-        elif held is not None:
-            ctx.answer(asker, Value, held, ())
-        elif others:
-            ctx.answer(asker, Elsewhere, others, True)
-        else:
-            ctx.refuse(asker, Reason.NOT_READY)
-
-    def _others(self) -> tuple[Peer, ...]:
-        """Return where else the keys that this node owns belong."""
-        return tuple(peer for peer in self.ctx.routing.replicas() if peer.id != self.ctx.me.id)
-
-    def _elsewhere(self, asker: Asker, place: int) -> None:
+    def elsewhere(self, asker: Asker, place: int) -> None:
+        """Say whom to ask about a place that this node does not own."""
         routing = self.ctx.routing
         owner = routing.closer_owner(place, self.ctx.me)
         peers = routing.closest_preceding(place, 2)
@@ -152,27 +124,42 @@ class Coordinator:
             return
         place = place_of(message.space, message.name, ctx.config.bits)
         if not ctx.routing.owns(place):
-            self._elsewhere(asker, place)
+            self.elsewhere(asker, place)
             return
-        if not self.ranges.decides(place):
-            ctx.refuse(asker, Reason.NOT_READY)
-            return
-        if self.ring.phase is Phase.LEAVING:
-            ctx.refuse(asker, Reason.LEAVING)
-            return
-        if len(ctx.routing.replicas()) < self._needed(message.space):
-            ctx.refuse(asker, Reason.NO_QUORUM)
+        quorum = ALL if message.space == Space.BLOCK else message.quorum
+        refusal = self.why_not(quorum, place)
+        if refusal is None and self.ring.phase is Phase.LEAVING:
+            refusal = Reason.LEAVING
+        if refusal is not None:
+            ctx.refuse(asker, refusal)
             return
         item = self._decide(message)
-        if not self.writes.has_room((item,)):
+        if item is None:
+            ctx.refuse(asker, Reason.VERSION_MISMATCH)
+        elif not self.writes.has_room((item,)):
             ctx.refuse(asker, Reason.BUSY)
-            return
-        self._next += 1
-        coordination = Coordination(self._next, asker, item, place, ctx.now + ctx.config.operation_timeout)
-        self.active[self._next] = coordination
-        ctx.defer(asker)
-        self.writes.keep((item,), Decided(coordination.number))
+        else:
+            ctx.defer(asker)
+            self.coordinate(Coordination(self._number(), asker, item, place, self._deadline(), quorum))
+
+    def coordinate(self, coordination: Coordination) -> None:
+        """Make a record durable here and on its replicas."""
+        self.active[coordination.number] = coordination
+        self.writes.keep((coordination.item,), Decided(coordination.number))
         self._spread(coordination)
+
+    def write_back(self, asker: Asker, item: Record, place: int, quorum: int, holders: tuple[Peer, ...]) -> None:
+        """Make the newest copy that a read has found durable on ``quorum`` replicas, and answer the read then."""
+        coordination = Coordination(self._number(), asker, item, place, self._deadline(), quorum, is_read=True)
+        coordination.acked = {peer.id: peer for peer in holders if peer.id != self.ctx.me.id}
+        self.coordinate(coordination)
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _deadline(self) -> float:
+        return self.ctx.now + self.ctx.config.operation_timeout
 
     def _refusal(self, message: PutRecord) -> Reason | None:
         config, value = self.ctx.config, message.value
@@ -185,16 +172,10 @@ class Coordinator:
             return Reason.INVALID
         if self.writes.failed:
             return Reason.STORAGE_FAILED
-        if len(self.active) >= config.max_operations:
-            return Reason.BUSY
         return None
 
-    def _needed(self, space: int) -> int:
-        """Return how many replicas must have a write before it is acknowledged: all for a block, else a majority."""
-        return self.ring.width if space == Space.BLOCK else majority(self.ring.width)
-
-    def _decide(self, message: PutRecord) -> Record:
-        """Give a write its version, or recognise it as a retry of one already decided."""
+    def _decide(self, message: PutRecord) -> Record | None:
+        """Give a write its version, or recognise it as a retry of one already decided; None if its condition is not met."""
         if message.space == Space.BLOCK:
             return Record(message.space, message.name, message.value, "", 0)
         newest = self.writes.newest(message.space, message.name)
@@ -202,11 +183,13 @@ class Coordinator:
             return newest
         version = self.decided.get((message.name, message.write_id))
         if version is None:
+            if not _is_met(message.condition, newest, self.ctx.civil):
+                return None
             version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset)
             self.decided[message.name, message.write_id] = version
             while len(self.decided) > _MAX_DECIDED:
                 del self.decided[next(iter(self.decided))]
-        return Record(message.space, message.name, message.value, version, message.write_id)
+        return Record(message.space, message.name, message.value, version, message.write_id, message.expires)
 
     def _spread(self, coordination: Coordination) -> None:
         """Send the copies that are missing to the present replicas."""
@@ -258,22 +241,30 @@ class Coordinator:
         targets = self.ctx.routing.replicas()
         missing = [peer for peer in targets if peer.id not in coordination.acked]
         if coordination.asker is not None and coordination.durable:
-            needed = self._needed(coordination.item.space)
+            wanted = needed(coordination.quorum, self.ring.width)
             # Distinct addresses count; the present replicas go before places that held one earlier.
             holders = (self.ctx.me, *(p for p in targets if p not in missing), *coordination.acked.values())
             acked = first_distinct(holders, len(holders))
-            enough = len(acked) >= needed
+            enough = len(acked) >= wanted
             if coordination.item.space == Space.BLOCK:
-                enough = enough and not missing and len(targets) >= needed
+                enough = enough and not missing and len(targets) >= wanted
             if enough:
-                self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, acked)
+                self._answer(coordination, coordination.asker, acked)
                 coordination.asker = None
         if coordination.asker is None and (not missing or not coordination.waiting):
             self._end(coordination, complete=not missing)
 
+    def _answer(self, coordination: Coordination, asker: Asker, acked: tuple[Peer, ...]) -> None:
+        item = coordination.item
+        if coordination.is_read:
+            self.ctx.answer(asker, Value, as_read(item, self.ctx.civil), ())
+        else:
+            self.ctx.answer(asker, Acknowledged, item.version, acked)
+
     def _give_up(self, coordination: Coordination, reason: Reason) -> None:
         if coordination.asker is not None:
-            self.ctx.refuse(coordination.asker, reason)
+            lost = coordination.is_read and reason is Reason.OUTCOME_UNKNOWN
+            self.ctx.refuse(coordination.asker, Reason.NO_QUORUM if lost else reason)
         self._end(coordination, complete=False)
 
     def _end(self, coordination: Coordination, *, complete: bool) -> None:
@@ -302,6 +293,9 @@ class Coordinator:
                 if ctx.routing.closer_owner(place, message.source) is not None:
                     ctx.refuse(asker, Reason.NOT_OWNER)
                     return
+                if item.space == Space.RECORD and self._is_ahead(item.version):
+                    ctx.refuse(asker, Reason.CLOCK)
+                    return
                 self.ranges.decided_elsewhere(place)
         if self.ring.phase is Phase.LEAVING and not message.decided:
             ctx.refuse(asker, Reason.LEAVING)
@@ -313,9 +307,25 @@ class Coordinator:
             ctx.defer(asker)
             self.writes.keep(message.records, Kept(asker), shared=message.decided)
 
+    def _is_ahead(self, version: str) -> bool:
+        """Tell whether the clock that made a version is too far ahead of this node's; no clock is no judge."""
+        ctx = self.ctx
+        return ctx.wall_offset != 0.0 and time_of(version) > ctx.civil + ctx.config.max_clock_ahead * 1000
+
     def on_kept(self, purpose: Kept, peer: Peer | None, durable: bool) -> None:
         """Copies are durable, or the disk failed."""
         if durable:
             self.ctx.answer(purpose.asker, Done)
         else:
             self.ctx.refuse(purpose.asker, Reason.STORAGE_FAILED)
+
+
+def _is_met(condition: str | None, newest: Record | None, civil: int) -> bool:
+    """Tell whether a write's condition holds for the newest accepted version: none, that there is nothing, or this one."""
+    if condition is None:
+        return True
+    there = newest is not None and not is_gone(newest, civil)
+    if condition == "":
+        return not there
+    # A deletion has a version to build on; what has expired is over.
+    return newest is not None and newest.version == condition and (there or not newest.expires)

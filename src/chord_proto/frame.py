@@ -9,10 +9,11 @@ from chord_proto._dispatch import ANSWERED, BEFORE_MEMBERSHIP, EVERYONES, REQUES
 from chord_proto._validate import fault
 from chord_proto.config import Config
 from chord_proto.context import Context, Slow
-from chord_proto.coordinator import Coordinator, majority
+from chord_proto.coordinator import Coordinator
 from chord_proto.effects import Effect, OpId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.fingers import Fingers
+from chord_proto.graves import Graves
 from chord_proto.lookup import Asked, Lookups
 from chord_proto.membership import Membership
 from chord_proto.merge import Merge
@@ -20,7 +21,9 @@ from chord_proto.messages import Answer, Message, Notify, Perform, Reason, Recor
 from chord_proto.operations import Describe, Description, Failed, Failure, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.quorums import majority
 from chord_proto.ranges import Ranges
+from chord_proto.reads import Reads
 from chord_proto.repair import Repair
 from chord_proto.ring import Ring
 from chord_proto.sync import Syncs
@@ -40,10 +43,12 @@ class Frame:
         "coordinator",
         "ctx",
         "finger_table",
+        "graves",
         "lookups",
         "membership",
         "merge",
         "ranges",
+        "reads",
         "repair",
         "ring",
         "syncs",
@@ -60,6 +65,8 @@ class Frame:
     syncs: Syncs
     ranges: Ranges
     coordinator: Coordinator
+    reads: Reads
+    graves: Graves
     repair: Repair
     tasks: Tasks
 
@@ -88,7 +95,11 @@ class Frame:
         self.syncs = Syncs(ctx, self.writes)
         self.ranges = Ranges(ctx, self.writes, self.syncs)
         self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
-        self.repair = Repair(ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges)
+        self.reads = Reads(ctx, self.writes, self.ranges, self.coordinator)
+        self.graves = Graves(ctx, self.ring, self.writes)
+        self.repair = Repair(
+            ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges, self.graves
+        )
         self.tasks = Tasks(ctx, self.ring, self.lookups)
 
     def _input(self, now: float, handler: Callable[..., Any], *args: object) -> list[Effect]:
@@ -185,6 +196,7 @@ class Frame:
     def _stop(self) -> None:
         self.tasks.stop()
         self.coordinator.stop()
+        self.reads.stop()
         self.writes.stop()
         self._settle()
         self.membership.finish()

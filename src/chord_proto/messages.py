@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from chord_proto.operations import Operation, Result
+from chord_proto.operations import MAJORITY, Operation, Result
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.records import record
@@ -64,6 +64,8 @@ class Reason(IntEnum):
     NOT_HOLDER = 9
     INVALID = 10
     OUTCOME_UNKNOWN = 11
+    VERSION_MISMATCH = 12
+    CLOCK = 13
 
 
 @record
@@ -210,11 +212,16 @@ class Closer(Answer):
 
 @record
 class GetRecord(Request):
-    """Read one record or block.  ``through``: answer with what you hold although you may not own it."""
+    """Read one record or block.
+
+    ``through``: answer with what you hold although you may not own it.  ``quorum``: of so many replicas the newest
+    copy, as `chord_proto.operations.Get` says; a block has only one.
+    """
 
     space: int
     name: bytes
     through: bool
+    quorum: int = 1
 
 
 @record
@@ -227,12 +234,20 @@ class Value(Answer):
 
 @record
 class PutRecord(Request):
-    """Write one record (``value`` None deletes it) or block."""
+    """Write one record (``value`` None deletes it) or block.
+
+    ``expires`` is in milliseconds of Unix time, 0 for never.  ``condition`` is the version that the record must have,
+    ``""`` if it must not be there, None for a write in any case.  ``quorum`` says how many must have it before it is
+    acknowledged, as `chord_proto.operations.Put` does; of a block always all.
+    """
 
     space: int
     name: bytes
     value: bytes | None
     write_id: int
+    expires: int = 0
+    condition: str | None = None
+    quorum: int = MAJORITY
 
 
 @record
@@ -263,6 +278,14 @@ class Replicate(Request):
 
     records: tuple[Record, ...]
     decided: bool
+
+
+@record
+class GetCopy(Request):
+    """The owner asks a replica for its copy, for a read of several; who does not take it for the owner refuses."""
+
+    space: int
+    name: bytes
 
 
 # Comparing and moving ranges: hand-off, taking over, repair
@@ -363,6 +386,13 @@ class Confirm(Request):
     end: int
 
 
+@record
+class Collect(Request):
+    """The owner says that all replicas have these deletions, and that their time is over: forget them."""
+
+    entries: tuple[Summary, ...]
+
+
 # Clients
 
 
@@ -385,4 +415,5 @@ AnyMessage: TypeAlias = (
     Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
+    | GetCopy | Collect
 )  # fmt: skip

@@ -16,26 +16,45 @@ class Locate:
     place: int
 
 
+MAJORITY = 0
+"""As a quorum: more than half of the replicas."""
+ALL = 255
+"""As a quorum: all replicas.  Any other number means so many, the owner among them."""
+
+
 @record
 class Get:
-    """Read the record called ``name``."""
+    """Read the record called ``name``: the newest of ``quorum`` copies, by default the owner's alone.
+
+    What was acknowledged by a majority is never newer than what a majority has.
+    """
 
     name: bytes
+    quorum: int = 1
 
 
 @record
 class Put:
-    """Write the record called ``name``."""
+    """Write the record called ``name``; acknowledged once ``quorum`` of its replicas have it durably.
+
+    It can be read for ``ttl`` milliseconds from now (0: for ever).  ``condition`` is the version that the record must
+    have now, ``""`` if there must be none, None for a write in any case; the owner decides.
+    """
 
     name: bytes
     value: bytes
+    ttl: int = 0
+    condition: str | None = None
+    quorum: int = MAJORITY
 
 
 @record
 class Delete:
-    """Delete the record called ``name``; deleting what is absent is no failure."""
+    """Delete the record called ``name``; deleting what is absent is no failure.  See `Put` for the rest."""
 
     name: bytes
+    condition: str | None = None
+    quorum: int = MAJORITY
 
 
 @record
@@ -79,10 +98,14 @@ class Located:
 
 @record
 class Fetched:
-    """A value and its version; both None when nobody has it.  A block has the version ``""``."""
+    """A value, its version, and when it expires (milliseconds of Unix time, 0 for never); None when nobody has it.
+
+    What was deleted has a version and no value, a block the version ``""``.
+    """
 
     value: bytes | None
     version: str | None
+    expires: int = 0
 
 
 @record
@@ -137,6 +160,7 @@ class Failure(Enum):
     STOPPED = "stopped"
     INVALID = "invalid"
     ADDRESS_IN_USE = "address in use"
+    VERSION_MISMATCH = "version mismatch"
 
 
 @record

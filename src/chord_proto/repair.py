@@ -11,6 +11,7 @@ from itertools import islice
 
 from chord_proto.context import Context
 from chord_proto.grants import MAX_ARCS
+from chord_proto.graves import Graves
 from chord_proto.identifiers import within
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.membership import Membership
@@ -69,6 +70,7 @@ class Repair:
     __slots__ = (
         "clean",
         "ctx",
+        "graves",
         "handed",
         "heir",
         "lookups",
@@ -94,6 +96,7 @@ class Repair:
         writes: Writes,
         syncs: Syncs,
         ranges: Ranges,
+        graves: Graves,
     ) -> None:
         self.ctx = ctx
         self.ring = ring
@@ -102,6 +105,7 @@ class Repair:
         self.writes = writes
         self.syncs = syncs
         self.ranges = ranges
+        self.graves = graves
         self.round = 0
         self.todo: list[Peer] = []
         self.waiting = False
@@ -148,6 +152,7 @@ class Repair:
     def on_timer(self) -> None:
         """Begin a round, and look after surplus copies."""
         self.arm()
+        self.writes.expire()
         if self.ring.phase is not Phase.ACTIVE:
             return
         if not self.waiting and self.ranges.is_ready:
@@ -160,6 +165,8 @@ class Repair:
     def _next_replica(self) -> None:
         if not self.todo:
             self.clean = self.started
+            if self.is_clean:
+                self.graves.collect()
             return
         peer = self.todo.pop(0)
         start = self._start()

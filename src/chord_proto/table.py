@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 from chord_proto.identifiers import place_of_content, place_of_name, within
 from chord_proto.messages import Record, Space, Summary
+from chord_proto.versions import time_of
 
 Name: TypeAlias = tuple[int, bytes]
 """Space and name of a record."""
@@ -30,6 +32,30 @@ def is_newer(version: str, than: str | None) -> bool:
     return than is None or version > than
 
 
+def is_gone(item: Record, civil: int) -> bool:
+    """Tell whether a record is not there for readers: deleted, or expired at ``civil`` (milliseconds of Unix time)."""
+    return item.value is None or 0 < item.expires <= civil
+
+
+def as_read(item: Record, civil: int) -> Record:
+    """Return a record as readers may see it at ``civil``: what has expired has no value."""
+    if item.value is not None and is_gone(item, civil):
+        return Record(item.space, item.name, None, item.version, item.write_id, item.expires)
+    return item
+
+
+def gone_since(item: Record) -> int:
+    """Return when a deleted or expired record went, in milliseconds of Unix time."""
+    return max(time_of(item.version), item.expires)
+
+
+def _replaces(item: Record, old: Record | None) -> bool:
+    """Tell whether ``item`` is newer, or what is left of ``old`` once it has expired."""
+    if is_newer(item.version, None if old is None else old.version):
+        return True
+    return old is not None and old.version == item.version and old.expires > 0 and None is item.value is not old.value
+
+
 def _hash(item: Record) -> int:
     data = b"%d %s %s" % (item.space, item.version.encode(), item.name)
     return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest())
@@ -42,12 +68,16 @@ class Table:
     where the arc begins and ends are looked at one by one.
     """
 
-    __slots__ = ("_hashes", "_order", "_sectors", "_width", "bits", "bytes", "records")
+    __slots__ = ("_expiring", "_hashes", "_order", "_sectors", "_width", "bits", "bytes", "gone", "records")
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
         self.bytes = 0
         self.records: dict[Name, Record] = {}
+        self.gone: dict[Name, int] = {}
+        """What was deleted or has expired and is still remembered: since when, milliseconds of Unix time."""
+        self._expiring: list[tuple[int, int, bytes, str]] = []
+        """A heap of what will expire: when, space, name and version; some of it long replaced."""
         self._hashes: dict[Name, int] = {}
         self._order: list[Position] = []
         self._width = max(0, bits - _SECTOR_BITS)
@@ -63,11 +93,17 @@ class Table:
         return self.records.get((space, name))
 
     def put(self, item: Record) -> bool:
-        """Keep ``item`` if it is newer than what is held; tell whether it was."""
+        """Keep ``item`` if it is newer than what is held, or what is left of it; tell whether it was."""
         key = (item.space, item.name)
         old = self.records.get(key)
-        if not is_newer(item.version, None if old is None else old.version):
+        if not _replaces(item, old):
             return False
+        if item.space == Space.RECORD and item.value is None:
+            self.gone[key] = gone_since(item)
+        else:
+            self.gone.pop(key, None)
+            if item.expires:
+                heappush(self._expiring, (item.expires, *key, item.version))
         place, added = place_of(*key, self.bits), _hash(item)
         if old is None:
             insort(self._order, (place, *key))
@@ -84,10 +120,22 @@ class Table:
         """Forget a record; harmless when it is not held."""
         old = self.records.pop((space, name), None)
         if old is not None:
+            self.gone.pop((space, name), None)
             self.bytes -= len(old.value or b"")
             place = place_of(space, name, self.bits)
             self._change(place, -1, self._hashes.pop((space, name)))
             del self._order[bisect_left(self._order, (place, space, name))]
+
+    def expired(self, civil: int, most: int) -> list[Record]:
+        """Return what is left of up to ``most`` records that have expired and still have their values."""
+        heap = self._expiring
+        left: list[Record] = []
+        while heap and heap[0][0] <= civil and len(left) < most:
+            _, space, name, version = heappop(heap)
+            item = self.records.get((space, name))
+            if item is not None and item.version == version and item.value is not None:
+                left.append(as_read(item, civil))
+        return left
 
     def _change(self, place: int, count: int, digest: int) -> None:
         sector = place >> self._width

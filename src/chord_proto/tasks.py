@@ -39,13 +39,17 @@ from chord_proto.operations import (
 )
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
+from chord_proto.quorums import is_quorum
 from chord_proto.records import record
 from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
+from chord_proto.versions import is_version
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
 _MAX_REDIRECTS = 8
+_LATEST = 1 << 62
+"""Milliseconds of Unix time: nothing expires later but what never does."""
 
 
 @record
@@ -76,6 +80,7 @@ class Task:
     name: bytes
     deadline: float
     write_id: int = 0
+    expires: int = 0
     pause: float = _FIRST_PAUSE
     redirects: int = 0
     lookup: int | None = None
@@ -84,6 +89,8 @@ class Task:
     all_answered: bool = True
     unanswered: bool = False
     """A write is out, and nothing says yet what became of it."""
+    slow: bool = False
+    """The write that is out was sent there before."""
     in_doubt: bool = False
     """An earlier write was sent and may have taken effect."""
     failure: Failure = Failure.UNREACHABLE
@@ -94,6 +101,17 @@ class Task:
         """Whether the write may have taken effect, should the operation end now."""
         return self.in_doubt or self.unanswered
 
+    @property
+    def reads_plainly(self) -> bool:
+        """Whether any holder's copy will do."""
+        return isinstance(self.operation, Fetch) or (isinstance(self.operation, Get) and self.operation.quorum == 1)
+
+    @property
+    def quorum(self) -> int:
+        """Of how many replicas; blocks have their own rules."""
+        operation = self.operation
+        return operation.quorum if isinstance(operation, (Get, Put, Delete)) else 1
+
 
 _REASONS = {
     Reason.NOT_READY: Failure.NO_QUORUM,
@@ -101,11 +119,13 @@ _REASONS = {
     Reason.OUTCOME_UNKNOWN: Failure.NO_QUORUM,
     Reason.BUSY: Failure.BUSY,
     Reason.LEAVING: Failure.UNREACHABLE,
+    Reason.CLOCK: Failure.NO_QUORUM,
 }
 _FINAL = {
     Reason.TOO_LARGE: Failure.TOO_LARGE,
     Reason.INVALID: Failure.INVALID,
     Reason.STORAGE_FAILED: Failure.STORAGE_FAILED,
+    Reason.VERSION_MISMATCH: Failure.VERSION_MISMATCH,
 }
 
 
@@ -142,6 +162,8 @@ class Tasks:
             return
         if isinstance(operation, (Put, Delete)):
             task.write_id = ctx.rng.request_id()
+        if isinstance(operation, Put) and operation.ttl:
+            task.expires = min(ctx.civil + operation.ttl, _LATEST)
         self.active[task.number] = task
         if op is not None:
             self.by_op[op] = task.number
@@ -161,6 +183,10 @@ class Tasks:
         if isinstance(operation, Store) and len(operation.data) > config.max_value_size:
             return Failure.TOO_LARGE
         if isinstance(operation, (Get, Put, Delete)) and len(operation.name) > config.max_key_size:
+            return Failure.INVALID
+        if isinstance(operation, (Get, Put, Delete)) and not is_quorum(operation.quorum, config.replicas):
+            return Failure.INVALID
+        if isinstance(operation, (Put, Delete)) and operation.condition and not is_version(operation.condition):
             return Failure.INVALID
         if isinstance(operation, Locate) and not 0 <= operation.place < 1 << config.bits:
             return Failure.INVALID
@@ -229,7 +255,7 @@ class Tasks:
             if found.came_round and len(replicas) < self.ctx.config.replicas:
                 replicas = first_distinct((*found.successors, found.predecessor), self.ctx.config.replicas)
             self._finish(task, Located(found.successors[0], replicas, found.path))
-        elif isinstance(task.operation, (Get, Fetch)) and self.ctx.routing.is_suspect(found.successors[0]):
+        elif task.reads_plainly and self.ctx.routing.is_suspect(found.successors[0]):
             # The ring has not yet noticed that the owner died: plain reads go on at its replicas (section 7).
             task.rest = list(first_distinct(found.successors, self.ctx.config.replicas))
             self._next_holder(task, answered=False)
@@ -239,15 +265,17 @@ class Tasks:
     def _ask(self, task: Task, peer: Peer, *, through: bool) -> None:
         operation, purpose = task.operation, AskedForTask(task.number, through)
         if isinstance(operation, (Get, Fetch)):
-            sent = self.ctx.ask(peer, purpose, GetRecord, task.space, task.name, through)
+            sent = self.ctx.ask(peer, purpose, GetRecord, task.space, task.name, through, task.quorum)
         else:
             value = None
             if isinstance(operation, Put):
                 value = operation.value
             elif isinstance(operation, Store):
                 value = operation.data
-            sent = self.ctx.ask(peer, purpose, PutRecord, task.space, task.name, value, task.write_id)
-            task.unanswered = sent
+            condition = operation.condition if isinstance(operation, (Put, Delete)) else None
+            more = value, task.write_id, task.expires, condition, task.quorum
+            task.unanswered = self.ctx.ask(peer, purpose, PutRecord, task.space, task.name, *more)
+            sent, task.slow = task.unanswered, False
         if not sent:
             task.failure = Failure.BUSY
             self._pause(task)
@@ -262,10 +290,12 @@ class Tasks:
             return
         writes = not isinstance(task.operation, (Get, Fetch))
         if isinstance(answer, Slow):
-            task.in_doubt = writes
+            task.slow = writes
             return
-        task.in_doubt = task.in_doubt or (task.unanswered and answer is None)
-        task.unanswered = False
+        if not (isinstance(answer, Refused) and answer.reason == Reason.VERSION_MISMATCH):
+            # Who refuses for its version would have recognised the same write, had it come before.
+            task.in_doubt = task.in_doubt or task.slow or (task.unanswered and answer is None)
+        task.unanswered = task.slow = False
         if isinstance(answer, Value) and not writes:
             self._on_value(task, answer, through=purpose.through)
         elif isinstance(answer, Acknowledged) and writes and answer.source is not None:
@@ -293,7 +323,7 @@ class Tasks:
         elif held.value is None:
             self._finish(task, Fetched(None, held.version))
         else:
-            self._finish(task, Fetched(held.value, held.version))
+            self._finish(task, Fetched(held.value, held.version, held.expires))
 
     def _id_of(self, answer: Answer) -> int | None:
         return None if answer.source is None else answer.source.id
@@ -314,7 +344,7 @@ class Tasks:
         peers = sorted(answer.peers, key=self.ctx.routing.is_suspect)
         if task.redirects > _MAX_REDIRECTS or not peers:
             self._pause(task)
-        elif answer.through and isinstance(task.operation, (Get, Fetch)):
+        elif answer.through and task.reads_plainly:
             task.rest = peers
             self._next_holder(task, answered=True)
         elif task.redirects % 2:

@@ -46,6 +46,11 @@ class HybridClock:
             self.time, self.counter = self.time + 1, 0
 
 
+def time_of(version: str) -> int:
+    """Return the civil time of a well-formed version, in milliseconds of Unix time."""
+    return int(version[:12], 16)
+
+
 def is_version(text: str) -> bool:
     """Tell whether ``text`` has the form of a version."""
     return _FORM.fullmatch(text) is not None

@@ -13,6 +13,8 @@ from chord_proto.messages import Record
 from chord_proto.table import Name, Table, is_newer, is_on, place_of
 from chord_proto.versions import HybridClock
 
+_EXPIRED_AT_ONCE = 1024
+
 
 @attrs.define(eq=False)
 class Pending:
@@ -86,6 +88,13 @@ class Writes:
             self.pending[waits_for].purposes.append(purpose)
         elif purpose is not None:
             self.ctx.outcomes.append((purpose, None, True))
+
+    def expire(self) -> None:
+        """Forget the values of what has expired, durably; names and versions stay, so that nothing comes back."""
+        left = () if self.failed else tuple(self.table.expired(self.ctx.civil, _EXPIRED_AT_ONCE))
+        left = tuple(item for item in left if (item.space, item.name) not in self.accepted)
+        if left:
+            self._write(left, (), None)
 
     def drop(self, names: tuple[Name, ...]) -> None:
         """Forget records durably."""

@@ -54,7 +54,7 @@ FAULTS = (
         id="second-refusal-believed",
         words="a write that was sent twice and refused once is reported as failed",
         module="tasks",
-        old="            task.in_doubt = writes\n            return",
+        old="            task.slow = writes\n            return",
         new="            return",
         hunt="tests/proto/test_replication.py",
         check="test_a_write_sent_twice_and_refused_once_is_in_doubt",

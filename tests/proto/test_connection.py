@@ -98,12 +98,38 @@ def test_a_frame_beyond_the_limit_is_refused_before_it_comes(length: int) -> Non
 
 def test_a_frame_at_the_limit_passes_and_one_beyond_cannot_be_sent() -> None:
     """Both ends count alike; the sender is told, and nothing of it is queued."""
-    value = m.PutRecord(None, 0, None, 0, request=1, space=0, name=b"k", value=bytes(5000), write_id=1)
+    value = m.PutRecord(
+        None,
+        0,
+        None,
+        0,
+        request=1,
+        space=0,
+        name=b"k",
+        value=bytes(5000),
+        write_id=1,
+        expires=0,
+        condition=None,
+        quorum=0,
+    )
     limit = len(CODEC.encode(value))
     initiator, acceptor = dialled(max_frame=limit), accepted(max_frame=limit)
     initiator.send(value)
     assert transfer(initiator, acceptor) == [value]
-    longer = m.PutRecord(None, 0, None, 0, request=1, space=0, name=b"kk", value=bytes(5000), write_id=1)
+    longer = m.PutRecord(
+        None,
+        0,
+        None,
+        0,
+        request=1,
+        space=0,
+        name=b"kk",
+        value=bytes(5000),
+        write_id=1,
+        expires=0,
+        condition=None,
+        quorum=0,
+    )
     with pytest.raises(LocalProtocolError, match=f"more than a frame's {limit}"):
         initiator.send(longer)
     assert initiator.queued_bytes == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from chord_proto.coordinator import majority
 from chord_proto.effects import Effect, Misbehaved, Send, Write
 from chord_proto.messages import (
     Acknowledged,
@@ -28,6 +27,7 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.node import Node
+from chord_proto.quorums import majority
 from tests.proto.rig import CONFIG, Rig, block_at, name_at, only, peer, record_at, request, sent
 
 BLOCK = block_at(5)

@@ -34,7 +34,7 @@ def asks(rig: Rig, to: int) -> int:
 
 def told(rig: Rig, node: Node, kind: type[Message], *fields: object, number: int = 501) -> list[Message]:
     """Return what the peer at 100 is answered."""
-    effects = rig.receive(node, request(kind, peer(100), node, *fields, number=number))  # type: ignore[type-var]
+    effects = rig.receive(node, request(kind, peer(100), node, *fields, number=number))
     return [each for each in sent(Message, effects) if getattr(each, "request", 0) == number]
 
 

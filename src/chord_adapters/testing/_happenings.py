@@ -15,7 +15,7 @@ from chord_adapters.testing._lying import HOW
 from chord_adapters.testing._trace import TraceError
 from chord_adapters.testing._world import LIGHTHOUSE, World
 from chord_proto.identifiers import content_key
-from chord_proto.operations import Delete, Fetch, Get, Locate, Put, Store
+from chord_proto.operations import ALL, MAJORITY, Delete, Fetch, Get, Locate, Put, Store
 
 MOST_UP = 7
 """Processes that may be up at once."""
@@ -81,7 +81,8 @@ class Event:
         """Do it, if it makes sense now."""
         kind = KINDS[self.kind]
         if kind.when(world):
-            kind.do(world, **self.numbers)
+            usual = {name: values[0] for name, values in kind.numbers.items()}
+            kind.do(world, **{**usual, **self.numbers})
         world.collect()
 
 
@@ -261,19 +262,39 @@ def advance(world: World, ms: int) -> None:
 # Clients
 
 
-@happening(who=WHO, key=tuple(range(len(KEYS))), size=(0, 1, 300), count=(1, 1, 1, 8))
-def put(world: World, who: int, key: int, size: int, count: int) -> None:
-    """Somebody writes a record, or several do so at the same time."""
+@happening(
+    who=WHO,
+    key=tuple(range(len(KEYS))),
+    size=(0, 1, 300),
+    count=(1, 1, 1, 8),
+    ttl=(0, 0, 0, 2_000),
+    quorum=(MAJORITY, MAJORITY, 1, ALL),
+    condition=(0, 0, 1, 2),
+)
+def put(world: World, who: int, key: int, size: int, count: int, ttl: int, quorum: int, condition: int) -> None:
+    """Somebody writes a record, or several do so at the same time.
+
+    For ``ttl`` milliseconds (0: for ever); if there is none (1), or if it has the version that was written last (2).
+    """
+    name = KEYS[key]
+    newest = world.ledger.newest(name)
+    if condition and (condition == 1 or newest is not None):
+        _did(world, "conditional put")
+    if ttl:
+        _did(world, "put with a ttl")
     for turn in range(count):
         world.values += 1
-        world.perform(_up(world, who + turn), Put(KEYS[key], b"%d" % world.values + b"x" * size))
+        value = b"%d" % world.values + b"x" * size
+        world.perform(_up(world, who + turn), Put(name, value, ttl, (None, "", newest)[condition], quorum))
 
 
-@happening(who=WHO, key=tuple(range(len(KEYS))), count=(1, 1, 1, 8))
-def get(world: World, who: int, key: int, count: int) -> None:
+@happening(who=WHO, key=tuple(range(len(KEYS))), count=(1, 1, 1, 8), quorum=(1, 1, MAJORITY, ALL))
+def get(world: World, who: int, key: int, count: int, quorum: int) -> None:
     """Somebody reads a record, or several do."""
+    if quorum != 1:
+        _did(world, "read of several")
     for turn in range(count):
-        world.perform(_up(world, who + turn), Get(KEYS[key]))
+        world.perform(_up(world, who + turn), Get(KEYS[key], quorum))
 
 
 @happening(who=WHO, key=tuple(range(len(KEYS))))

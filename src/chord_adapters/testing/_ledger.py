@@ -1,4 +1,4 @@
-"""What clients wrote and read: which values may be read, and which must have survived (properties D1, D9)."""
+"""What clients wrote and read: which values may be read, and which must have survived (D1, D3, D6, D9 to D12)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chord_adapters.memory import Handle
 from chord_proto.config import Config
 from chord_proto.identifiers import content_key
 from chord_proto.messages import Space
-from chord_proto.operations import Delete, Failed, Failure, Fetch, Fetched, Get, Put, Store, Stored
+from chord_proto.operations import ALL, MAJORITY, Delete, Failed, Failure, Fetch, Fetched, Get, Put, Store, Stored
 from chord_proto.peer import Peer
 from chord_proto.routing import first_distinct
 from chord_proto.table import place_of
@@ -25,6 +25,12 @@ class Entry:
     written: dict[bytes | None, None] = attrs.field(factory=dict)
     """Every value that anybody ever tried to write (None: a deletion)."""
     acknowledged: dict[str, bytes | None] = attrs.field(factory=dict)
+    by_majority: str | None = None
+    """The newest version that a majority has acknowledged."""
+    mortal: dict[bytes, float] = attrs.field(factory=dict)
+    """Values that expire, and by when at the latest, in virtual seconds, by clocks that show it."""
+    replaced: dict[str, str] = attrs.field(factory=dict)
+    """Versions that a write has replaced on condition that they are there, and by which."""
     named: frozenset[str] = frozenset()
     """The addresses that hold the newest acknowledged version, as its acknowledgement or the last repair says."""
     allowance: int = 0
@@ -38,6 +44,11 @@ class Entry:
     def newest(self) -> str | None:
         """The newest version that was acknowledged."""
         return max(self.acknowledged, default=None)
+
+    def as_read(self, version: str) -> tuple[bytes | None, ...]:
+        """Return what an acknowledged version may read as."""
+        value = self.acknowledged[version]
+        return (value, None) if value in self.mortal else (value,)
 
     def lose(self, address: str, *, failed: bool) -> None:
         """Count an address out that has failed, or has left and handed its range over.
@@ -63,13 +74,18 @@ class Ledger:
         self.open: list[Handle] = []
         self.calm = True
         """Nothing went wrong yet: whoever reads, reads what was acknowledged before."""
+        self.steady = True
+        """Nobody was cut off or taken for dead while it lived: there is one owner at a time."""
+        self.clocks_agree = True
         self.trusting = True
         """Nobody has lied yet.  After a lie nothing is promised of named records but that calls end, nor that blocks
         survive; but what is read under a block's key is that block."""
         self.width = 0
         """How many addresses the ring had at least, all the time, up to R; 0 when that cannot be told."""
         self._expected: dict[int, str] = {}
-        """The version that a read must give at least, by identity of its handle."""
+        """The version that a read must give at least if all stays calm, by identity of its handle."""
+        self._expected_of_several: dict[int, str] = {}
+        """The same for reads of a majority, which crashes do not hinder."""
         self._gone: list[tuple[str, bool]] = []
         """Who went, in order, and whether by failing."""
         self._begun: dict[int, int] = {}
@@ -93,12 +109,23 @@ class Ledger:
                 entry.written[None] = None
             elif self.calm and entry.newest is not None:
                 self._expected[id(handle)] = entry.newest
+            if isinstance(operation, Get) and operation.quorum != 1 and entry.by_majority and not entry.excused:
+                self._expected_of_several[id(handle)] = entry.by_majority
         self.open.append(handle)
         self._begun[id(handle)] = len(self._gone)
 
+    def newest(self, name: bytes) -> str | None:
+        """Return the newest version of a record that was acknowledged."""
+        entry = self.entries.get((int(Space.RECORD), name))
+        return None if entry is None else entry.newest
+
+    def disturbed(self) -> None:
+        """Note that somebody may be taken for dead who lives, or lives apart."""
+        self.steady = self.calm = False
+
     def deceived(self) -> None:
         """Note that somebody lies from here on: it may say that it holds what it does not, and change what it holds."""
-        self.trusting = self.calm = False
+        self.trusting = self.calm = self.steady = False
 
     def collect(self) -> None:
         """Take the results of operations that have ended since."""
@@ -107,13 +134,18 @@ class Ledger:
             self.done += 1
             name = name_of(handle)
             gone_before = self._begun.pop(id(handle))
-            expected = self._expected.pop(id(handle), None)
-            if name is not None and self.calm and expected is not None and isinstance(handle.result, Fetched):
-                version = handle.result.version
-                if version is None or version < expected:
-                    self._note("D10", name, f"in calm it reads version {version}, {expected} was acknowledged before")
+            in_calm = self._expected.pop(id(handle), "")
+            of_several = self._expected_of_several.pop(id(handle), "")
+            if name is not None:
+                holds = self.steady and not self.entries[name].excused
+                expected = max(in_calm if self.calm else "", of_several if holds else "")
+                self._compare(handle.result, expected, name)
             if name is not None:
                 self._ended(handle, name, self.entries[name], gone_before)
+
+    def _compare(self, result: object, expected: str, name: Name) -> None:
+        if expected and isinstance(result, Fetched) and (result.version is None or result.version < expected):
+            self._note("D10", name, f"it reads version {result.version}, {expected} was acknowledged before")
 
     def _note(self, check: str, name: Name, text: str) -> None:
         """Note a problem of a record or block, unless somebody has lied whom it may come from."""
@@ -127,24 +159,45 @@ class Ledger:
             if entry.acknowledged.setdefault(result.version, value) != value:
                 self._note("D6", name, f"version {result.version} is two values")
             self._acknowledged(result, name, entry, gone_before)
+            self._decided(operation, result, name, entry)
         elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
             self._note("D9", name, f"{result.value!r} was read and never written")
         elif isinstance(result, Failed) and isinstance(operation, Put) and not result.outcome_unknown:
             self.failed.append((operation, result))
+        if isinstance(result, Fetched) and result.value is not None and self.clocks_agree:
+            over = entry.mortal.get(result.value)
+            if over is not None and handle.started > over:
+                self._note("D12", name, f"{result.value!r} was read from {handle.started} s on, it expired by {over} s")
+        if isinstance(operation, Put) and operation.ttl and handle.finished is not None:
+            entry.mortal[operation.value] = handle.finished + operation.ttl / 1000
         if isinstance(result, Failed) and result.reason is Failure.INVALID:
             self.problems.append(f"{operation} is invalid")
+
+    def _decided(self, operation: object, result: Stored, name: Name, entry: Entry) -> None:
+        """Look at what the writer asked for."""
+        if not isinstance(operation, (Put, Delete)):
+            return
+        wanted = _needed(operation.quorum, self.width)
+        if len(result.acked) < wanted and self.width:
+            self._note("D3", name, f"{result.acked} are fewer than {wanted}")
+        if operation.quorum != 1:
+            entry.by_majority = max(result.version, entry.by_majority or "")
+        if operation.condition:
+            first = entry.replaced.setdefault(operation.condition, result.version)
+            if first != result.version and self.steady:
+                self._note("section 7", name, f"{operation.condition} was replaced by {first} and by {result.version}")
 
     def _acknowledged(self, result: Stored, name: Name, entry: Entry, gone_before: int) -> None:
         addresses = [peer.address for peer in result.acked]
         if len(set(addresses)) < len(addresses):
             self._note("D3", name, f"{result.acked} are not distinct")
-        if len(addresses) < (self.width if name[0] == Space.BLOCK else self.width // 2 + 1) and self.width:
+        if name[0] == Space.BLOCK and len(addresses) < self.width:
             self._note("D3", name, f"{result.acked} are too few on a ring of {self.width} addresses")
         if result.owner not in result.acked:
             self._note("D3", name, f"the owner {result.owner} is not among {result.acked}")
         if result.version == entry.newest:
-            needed = len(addresses) if name[0] == Space.BLOCK else min(len(addresses), self.config.replicas // 2 + 1)
-            entry.named, entry.allowance = frozenset(addresses), needed - 1
+            most = len(addresses) if name[0] == Space.BLOCK else _needed(MAJORITY, self.config.replicas)
+            entry.named, entry.allowance = frozenset(addresses), min(len(addresses), most) - 1
             entry.failed = entry.excused = False
             # Some of those who hold it may have gone before the word of it was here.
             for address, failed in self._gone[gone_before:]:
@@ -191,7 +244,7 @@ class Ledger:
         elif entry.newest is not None and not entry.excused:
             if result.version is None or result.version < entry.newest:
                 self._note("D1", name, f"it has version {result.version}, {entry.newest} was acknowledged")
-            elif result.version == entry.newest and result.value != entry.acknowledged[entry.newest]:
+            elif result.version == entry.newest and result.value not in entry.as_read(entry.newest):
                 self._note("D6", name, f"it reads {result.value!r}, not {entry.acknowledged[entry.newest]!r}")
 
 
@@ -205,6 +258,11 @@ def name_of(handle: Handle) -> Name | None:
     if isinstance(operation, Fetch):
         return int(Space.BLOCK), operation.key.to_bytes(20)
     return None
+
+
+def _needed(quorum: int, width: int) -> int:
+    """Return how many must hold a write: not by the node's own rule, which is what is looked at."""
+    return {MAJORITY: width // 2 + 1, ALL: width}.get(quorum, quorum)
 
 
 def replicas_of(name: Name, members: list[Peer], config: Config) -> tuple[str, ...]:

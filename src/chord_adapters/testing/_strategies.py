@@ -27,7 +27,13 @@ SMALL = st.integers(0, 2**63 - 1) | st.sampled_from((0, 1, 127, 128, 2**32, 2**6
 """Ids and counts: what fits in 63 bits, and the numbers at which MessagePack changes its form."""
 NAMES = st.binary(max_size=40) | st.sampled_from((b"", b"users/42", "schlüssel/鍵".encode()))
 VALUES = st.binary(max_size=200)
-VERSIONS = st.text(max_size=40)
+VERSIONS = st.text(max_size=40) | st.builds(
+    "{:012x}-{:04x}-{:016x}".format,
+    st.integers(0, 2**48 - 1) | st.sampled_from((0, 1_700_000_000_000, 2**48 - 1)),
+    st.integers(0, 2**16 - 1),
+    st.integers(0, 2**64 - 1),
+)
+"""Any text, and what has the form of a version."""
 ADDRESSES = st.integers(7000, 7020).map("127.0.0.1:{}".format) | st.text(min_size=1, max_size=63)
 """Mostly a few that repeat; else any text of at most 255 bytes in UTF-8."""
 
@@ -105,16 +111,17 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
     tables: dict[type, dict[str, st.SearchStrategy[Any]]] = {
         int: {
             **dict.fromkeys(("target", "place", "start", "end"), places(bits)),
-            **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id", "expires"), SMALL),
+            **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id", "expires", "ttl"), SMALL),
             **dict.fromkeys(("count", "asked", "keys", "bytes", "peers", "pending"), SMALL),
             "key": st.integers(0, 2**160 - 1),
             "width": st.integers(0, 255),
+            "quorum": st.sampled_from((0, 1, 2, 3, 254, 255)),
             "timeout": st.integers(0, 2**32 - 1),
             "space": st.sampled_from(Space).map(int),
             "reason": st.sampled_from(Reason).map(int),
         },
         float: {"seconds": st.floats(0.0, 1e9)},
         bytes: {"name": NAMES, "value": VALUES, "data": VALUES, "digest": st.binary(min_size=16, max_size=16)},
-        str: {"version": VERSIONS, "phase": st.text(max_size=32)},
+        str: {"version": VERSIONS, "condition": VERSIONS | st.just(""), "phase": st.text(max_size=32)},
     }
     return tables[hint][name]

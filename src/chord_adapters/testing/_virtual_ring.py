@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import anyio
@@ -109,17 +110,20 @@ class VirtualRing:
 
     # Records
 
-    def put(self, key: str | bytes, value: bytes, *, at: Address | None = None) -> PutResult:
-        """Write through the node at an address, by default the first that is up; raises what `Node.put` raises."""
-        return self.run(self._at(at).put, key, value)
+    def put(self, key: str | bytes, value: bytes, *, at: Address | None = None, **options: Any) -> PutResult:
+        """Write through the node at an address, by default the first that is up.
 
-    def get(self, key: str | bytes, *, at: Address | None = None) -> Entry | None:
-        """Read through a node, None when there is nothing; raises what `Node.get` raises."""
-        return self.run(self._at(at).get, key)
+        Takes the options of `Node.put` (``ttl``, ``w``, ``if_version``, …), and raises what it raises.
+        """
+        return self.run(partial(self._at(at).put, key, value, **options))
 
-    def delete(self, key: str | bytes, *, at: Address | None = None) -> PutResult:
-        """Delete through a node; raises what `Node.delete` raises."""
-        return self.run(self._at(at).delete, key)
+    def get(self, key: str | bytes, *, at: Address | None = None, **options: Any) -> Entry | None:
+        """Read through a node, None when there is nothing; takes and raises what `Node.get` does."""
+        return self.run(partial(self._at(at).get, key, **options))
+
+    def delete(self, key: str | bytes, *, at: Address | None = None, **options: Any) -> PutResult:
+        """Delete through a node; takes and raises what `Node.delete` does."""
+        return self.run(partial(self._at(at).delete, key, **options))
 
     def owner(self, key: str | bytes | int, *, at: Address | None = None) -> Address:
         """Return the address of the key's owner, as a node finds it; raises what `Node.locate` raises."""

@@ -209,19 +209,22 @@ class World:
 
     def partition(self, *groups: Iterable[Address], oneway: bool = False) -> None:
         """Separate groups of addresses."""
-        self.parted, self.ledger.calm = True, False
+        self.parted = True
+        self.ledger.disturbed()
         self.overseer.assume_nothing("partition")
         self.net.partition(*groups, oneway=oneway)
 
     def cut(self, a: Address, b: Address, *, oneway: bool = False) -> None:
         """Cut one link."""
-        self.parted, self.ledger.calm = True, False
+        self.parted = True
+        self.ledger.disturbed()
         self.overseer.assume_nothing("cut")
         self.net.cut(a, b, oneway=oneway)
 
     def pause(self, address: Address, seconds: float) -> None:
         """Let a process sleep, which to the others looks like a partition."""
-        self.parted, self.ledger.calm = True, False
+        self.parted = True
+        self.ledger.disturbed()
         self.overseer.assume_nothing("paused")
         self.net.pause(address, seconds)
 
@@ -229,7 +232,8 @@ class World:
         self, *, loss: float, duplicate: float, reorder: float, corrupt: float = 0.0, slowest: float = USUAL[1]
     ) -> None:
         """Change the links: shares of messages, and the longest time that one takes."""
-        self.ledger.calm = self.ledger.calm and not loss and not corrupt and slowest <= SLOW
+        if loss or corrupt or slowest > SLOW:
+            self.ledger.disturbed()
         if corrupt or slowest > SLOW:
             self.overseer.assume_nothing("weather")
         latency = (USUAL[0], max(slowest, USUAL[0]))
@@ -260,12 +264,13 @@ class World:
 
     def set_clock(self, address: Address, offset: float) -> None:
         """Set a civil clock."""
-        self.ledger.calm = False
+        self.ledger.calm = self.ledger.clocks_agree = False
         self.net.set_clock(address, offset)
 
     def drift(self, address: Address, rate: float) -> None:
         """Let clocks run fast or slowly, and their timeouts with them."""
-        self.ledger.calm = False
+        self.ledger.disturbed()
+        self.ledger.clocks_agree = False
         self.overseer.assume_nothing("drift")
         self.odd.add(address)
         self.net.drift(address, rate)

@@ -21,6 +21,13 @@ class Said:
     err: bytes
 
     @property
+    def error(self) -> dict[str, Any]:
+        """What the document says went wrong."""
+        found = self.document["error"]
+        assert isinstance(found, dict)
+        return found
+
+    @property
     def document(self) -> dict[str, Any]:
         """The one JSON document that standard output holds."""
         found = json.loads(self.out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,34 @@ def test_put_get_delete(chord: Command) -> None:
     assert "users/42" == gone["key"]
     assert gone["version"] > done["version"]
     assert 3 == chord("get", "users/42").status
+
+
+def test_conditions_and_quorums(chord: Command) -> None:
+    """``--if-absent`` and ``--if-version`` end with status 5 and `VersionMismatch`; -w and -r say how many, --ttl how long."""
+    first = chord.document("put", "lock", "mine", "--if-absent", "-w", "all", "--ttl", "3600")
+    assert 3 == len(first["acked"])
+    for arguments in (
+        ("put", "lock", "theirs", "--if-absent"),
+        ("put", "lock", "theirs", "--if-version", "000000000001-0000-0000000000000001"),
+        ("delete", "lock", "--if-version", "000000000001-0000-0000000000000001"),
+    ):
+        failed = chord(*arguments, "--json")
+        assert 5 == failed.status
+        assert {"name": "VersionMismatch", "retryable": False, "outcome_unknown": False}.items() <= failed.error.items()
+    entry = chord.document("get", "lock", "-r", "majority")
+    assert (first["version"], b"mine") == (entry["version"], b64decode(entry["value"]))
+    assert time.time() < entry["expires_at"] < time.time() + 3601
+    chord.document("put", "lock", "other", "--if-version", first["version"], "-w", "1")
+    assert None is chord.document("get", "lock", "-r", "3")["expires_at"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-w", "none"), ("-w", "0"), ("-w", "4"), ("--ttl", "-1"), ("--if-version", "x")]
+)
+def test_bad_conditions(arguments: tuple[str, str], chord: Command) -> None:
+    """What cannot be is wrong usage, and nothing is written."""
+    assert 2 == chord("put", "untouched", "v", *arguments).status
+    assert 3 == chord("get", "untouched").status
 
 
 @pytest.mark.parametrize("size", [0, 1, 35, 256, 8960, 65_535, 65_536, 65_537, 140_000])

@@ -1,0 +1,139 @@
+"""Reads of several copies: the newest is found, spread, and only then told (chord.md section 7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chord_proto.effects import Effect, OpId
+from chord_proto.messages import Done, GetCopy, GetRecord, Reason, Record, Refused, Replicate, Value
+from chord_proto.node import Node
+from chord_proto.operations import ALL, MAJORITY, Failed, Failure, Get
+from tests.proto.rig import Rig, name_at, peer, record_at, request, sent
+
+KEY = name_at(5)
+OLD, NEW = record_at(5, b"old", 1), record_at(5, b"new", 2)
+
+
+def owner(*held: Record, durable: bool = True) -> tuple[Rig, Node]:
+    """Return the owner of (200, 10], which holds these, and whose replicas are at 60 and 100."""
+    rig = Rig(durable=durable)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    if held:
+        rig.receive(node, request(Replicate, peer(60), node, held, False, number=7))
+        rig.flush_writes()
+    rig.under_way.clear()
+    return rig, node
+
+
+def get(rig: Rig, node: Node, quorum: int = MAJORITY) -> list[Effect]:
+    """Ask the node for its record at place 5."""
+    return rig.receive(node, request(GetRecord, peer(150), node, 0, KEY, False, quorum))
+
+
+def values(effects: list[Effect]) -> list[bytes | None]:
+    """Return what was answered."""
+    return [None if each.held is None else each.held.value for each in sent(Value, effects)]
+
+
+@pytest.mark.parametrize("quorum, answers", [(MAJORITY, 1), (2, 1), (ALL, 2), (3, 2)])
+def test_so_many_are_asked_and_waited_for(quorum: int, answers: int) -> None:
+    """With its own copy the owner needs one less; equal copies are answered at once."""
+    rig, node = owner(OLD)
+    effects = [get(rig, node, quorum)]
+    asked = sent(GetCopy, effects[0])
+    assert {60, 100} == {each.target for each in asked}
+    effects += [rig.reply(each, Value, OLD, ()) for each in asked]
+    assert [[b"old"] if index == answers else [] for index in range(3)] == [values(each) for each in effects]
+
+
+def test_a_newer_copy_is_written_back_before_it_is_told() -> None:
+    """One replica knows a newer version: the read ends once a majority has it durably, the owner among them."""
+    rig, node = owner(OLD, durable=False)
+    first, _ = sent(GetCopy, get(rig, node))
+    effects = rig.reply(first, Value, NEW, ())
+    assert ([], {60, 100} - {first.target or 0}) == (
+        values(effects),
+        {each.target for each in sent(Replicate, effects)},
+    )
+    assert [b"new"] == values(rig.flush_writes())
+    (answer,) = sent(Value, rig.receive(node, request(GetRecord, peer(60), node, 0, KEY, True, number=8)))
+    assert answer.held == NEW
+
+
+def test_a_stale_replica_is_repaired_by_the_read() -> None:
+    """The owner has the newest, the one that answers first has not: it gets the copy before the read ends."""
+    rig, node = owner(NEW)
+    first, _ = sent(GetCopy, get(rig, node))
+    effects = rig.reply(first, Value, OLD, ())
+    assert [] == values(effects)
+    copy = next(each for each in sent(Replicate, effects) if each.target == first.target)
+    assert (NEW,) == copy.records
+    assert [b"new"] == values(rig.reply(copy, Done))
+
+
+def test_nothing_and_a_deletion_are_answers_too() -> None:
+    """A majority that has nothing says so; a deletion is the newest version like any other."""
+    rig, node = owner()
+    first, _ = sent(GetCopy, get(rig, node))
+    assert [None] == values(rig.reply(first, Value, None, ()))
+    rig, node = owner(OLD)
+    gone = record_at(5, None, 2)
+    first, second = sent(GetCopy, get(rig, node))
+    effects = rig.reply(first, Value, gone, ())
+    assert [None] == values(effects) + values(rig.reply(second, Value, gone, ()))
+
+
+def test_a_replica_refuses_who_is_not_the_owner() -> None:
+    """An owner that others have left behind gets no majority, and so no read."""
+    rig, node = owner(OLD)
+    for source, place, accepted in ((200, 180, True), (150, 120, True), (200, 5, False), (60, 5, False)):
+        effects = rig.receive(node, request(GetCopy, peer(source), node, 0, name_at(place), number=source + place))
+        assert (1 if accepted else 0) == len(sent(Value, effects))
+        assert ([] if accepted else [Reason.NOT_OWNER]) == [each.reason for each in sent(Refused, effects)]
+
+
+def test_without_a_majority_there_is_no_answer() -> None:
+    """Whom replicas refuse asks again, until its time is over; then there is no quorum, and nothing is told."""
+    rig, node = owner(OLD)
+    asked = sent(GetCopy, get(rig, node))
+    told: list[Effect] = []
+    for _ in range(120):
+        for each in asked:
+            told += rig.reply(each, Refused, Reason.NOT_OWNER)
+        effects = rig.tick(node, 0.13)
+        rig.humour()
+        told += effects
+        asked = sent(GetCopy, effects)
+    assert ([], [Reason.NO_QUORUM]) == (values(told), [each.reason for each in sent(Refused, told)])
+    assert not node.reads.active
+
+
+def test_too_few_addresses_are_get_no_answer() -> None:
+    """An isolated node does not answer alone, though it takes itself for the owner."""
+    rig, node = owner(OLD)
+    for place in (60, 100, 150, 200):
+        node.ctx.suspect(peer(place))
+    rig.take(node, node.perform(OpId(1), Get(KEY, MAJORITY), now=rig.now, timeout=1.0))
+    rig.tick(node, 1.1)
+    assert Failed(Failure.NO_QUORUM) == rig.result(OpId(1))
+
+
+def test_a_copy_of_something_else_counts_for_nothing() -> None:
+    """A replica that answers with another record, or with nonsense, has not answered."""
+    rig, node = owner(OLD)
+    first, second = sent(GetCopy, get(rig, node))
+    assert [] == values(rig.reply(first, Value, record_at(6, b"other", 3), ()))
+    assert 1 == node.stats().misbehaved
+    assert [b"old"] == values(rig.reply(second, Value, OLD, ()))
+
+
+def test_who_loses_the_range_meanwhile_does_not_answer() -> None:
+    """A nearer node has become the owner: the reader is to ask again, there."""
+    rig, node = owner(OLD)
+    asked = sent(GetCopy, get(rig, node))
+    node.ring.set_predecessor(peer(7))
+    rig.tick(node)
+    effects = rig.reply(asked[0], Value, OLD, ())
+    assert [] == values(effects)
+    effects = rig.tick(node, 0.13)
+    assert [Reason.NOT_READY] == [each.reason for each in sent(Refused, effects)]
