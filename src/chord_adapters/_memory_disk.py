@@ -21,12 +21,18 @@ class Disk(Protocol):
     def records(self) -> Mapping[tuple[int, bytes], Record]:
         """Return what is durable, by space and name: what a node that starts now would find."""
 
+    @property
+    def width(self) -> int:
+        """The latest width that a write has told (`Write.width`), 0 for none."""
+
 
 class MemoryDisk:
     """A disk that is a dict."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[int, bytes], Record] = {}
+        self.width = 0
+        """The latest width that was told."""
 
     def keep(self, write: Write) -> None:
         """Make a write durable."""
@@ -34,6 +40,7 @@ class MemoryDisk:
             self._records.pop(name, None)
         for kept in write.changes:
             self._records[kept.space, kept.name] = kept
+        self.width = write.width or self.width
 
     def records(self) -> Mapping[tuple[int, bytes], Record]:
         """Return what is durable."""

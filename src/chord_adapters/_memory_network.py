@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -148,8 +148,8 @@ class Network(Sights):
             disk = self._make_disk() if old is None else old.slots[me.id].disk
             name = f"{self.seed}/{address}/{index}/{life}".encode()
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
-            records = disk.records().values()
-            node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, records=records)
+            kept: dict[str, Any] = {"records": disk.records().values(), "width": disk.width}
+            node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, **kept)
             host.add(node, disk)
         for slot in tuple(host.slots.values()):
             simulation.put_in(host, slot, "wall", EPOCH + setup.clock)

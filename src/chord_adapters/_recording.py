@@ -82,16 +82,23 @@ class Recorder:
         return self._file is not None
 
     def node(
-        self, me: Peer, *, seed: int, config: Config | None = None, incarnation: int = 1, records: Iterable[Record] = ()
+        self,
+        me: Peer,
+        *,
+        seed: int,
+        config: Config | None = None,
+        incarnation: int = 1,
+        records: Iterable[Record] = (),
+        width: int = 0,
     ) -> Node:
         """Make a `Node` that is recorded; its arguments and its doors are the same."""
         kept = tuple(records)
-        node = Node(me, seed=seed, config=config, incarnation=incarnation, records=kept)
+        node = Node(me, seed=seed, config=config, incarnation=incarnation, records=kept, width=width)
         codec = self._codecs.get(node.config.bits)
         if codec is None:
             codec = self._codecs[node.config.bits] = Codec(node.config.bits)
         try:
-            lines = [node_line(node, seed, kept), *(record_line(record, codec) for record in kept)]
+            lines = [node_line(node, seed, kept, width), *(record_line(record, codec) for record in kept)]
         except (LocalProtocolError, TypeError, ValueError) as error:
             self._stop(f"a record of {label(me)} cannot be recorded: {error}")
             lines = []

@@ -74,7 +74,7 @@ def compact(value: object) -> str:
 # Nodes
 
 
-def node_line(node: Node, seed: int, records: Sequence[Record]) -> str:
+def node_line(node: Node, seed: int, records: Sequence[Record], width: int) -> str:
     """Return the line from which a node can be made again."""
     made = {
         "address": node.me.address,
@@ -83,6 +83,7 @@ def node_line(node: Node, seed: int, records: Sequence[Record]) -> str:
         "incarnation": node.incarnation,
         "config": attrs.asdict(node.config),
         "records": len(records),
+        "width": width,
     }
     return f"node {words.label(node.me)} {compact(made)}\n"
 
@@ -96,7 +97,9 @@ def node_of(made: Mapping[str, Any], records: Sequence[Record]) -> Node:
     """Make a node again; raises `ValueError`, `TypeError`, `KeyError`."""
     config = Config(**made["config"])
     me = Peer.at(made["address"], made["index"], bits=config.bits)
-    return Node(me, seed=made["seed"], config=config, incarnation=made["incarnation"], records=records)
+    return Node(
+        me, seed=made["seed"], config=config, incarnation=made["incarnation"], records=records, width=made["width"]
+    )
 
 
 def record_of(text: str, codec: Codec) -> Record:

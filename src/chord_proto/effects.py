@@ -27,12 +27,14 @@ class Send:
 class Write:
     """Make the changes durable, in order of ``id``, then call ``written(id)``.
 
-    ``changes`` holds records to keep; ``dropped`` holds the (space, name) of records to forget.
+    ``changes`` holds records to keep; ``dropped`` holds the (space, name) of records to forget.  ``width``, unless it is
+    0, is what a later life of the node is to be told: on how many distinct addresses the ring has had a record.
     """
 
     id: WriteId
     changes: tuple[Record, ...]
     dropped: tuple[tuple[int, bytes], ...] = ()
+    width: int = 0
 
 
 @record

@@ -78,6 +78,7 @@ class Frame:
         config: Config | None = None,
         incarnation: int = 1,
         records: Iterable[Record] = (),
+        width: int = 0,
     ) -> None:
         config = Config() if config is None else config
         if not me.is_well_formed(config.bits):
@@ -92,6 +93,7 @@ class Frame:
         self.finger_table = Fingers(ctx, self.lookups)
         self.merge = Merge(ctx, self.ring, self.lookups, self.membership)
         self.writes = Writes(ctx, records)
+        self.ring.width = self.writes.width = min(max(1, width), config.replicas)
         self.syncs = Syncs(ctx, self.writes)
         self.ranges = Ranges(ctx, self.writes, self.syncs)
         self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
@@ -130,6 +132,8 @@ class Frame:
                 TIMERS[kind](self, number)
                 self._settle()
             self.repair.notice()
+            if self.ring.width != self.writes.width:
+                self.writes.remember_width(self.ring.width)
             if self.membership.said and self.membership.is_done:
                 self._stop()
         except BaseException:

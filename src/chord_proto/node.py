@@ -50,7 +50,8 @@ class Node(Frame):
     end and before the next input.  Equal nodes given equal inputs return equal effects.
 
     ``seed`` feeds the node's own generator; ``incarnation`` names this life of it and must be greater than
-    that of any earlier life at the same address; ``records`` are what a disk has kept.  Raises `ValueError`
+    that of any earlier life at the same address; ``records`` are what a disk has kept, ``width`` the greatest
+    that it has kept (`Write.width`).  Raises `ValueError`
     when ``me`` is not the place that its address gives, `LocalProtocolError` for a caller's mistake before
     anything has changed.
     """

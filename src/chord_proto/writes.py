@@ -29,7 +29,7 @@ class Pending:
 class Writes:
     """The table, and the writes on their way into it."""
 
-    __slots__ = ("_last", "accepted", "clock", "ctx", "failed", "pending", "table", "unshared")
+    __slots__ = ("_last", "accepted", "clock", "ctx", "failed", "pending", "table", "unshared", "width")
 
     def __init__(self, ctx: Context, records: Iterable[Record]) -> None:
         self.ctx = ctx
@@ -39,6 +39,8 @@ class Writes:
         self.accepted: dict[Name, tuple[Record, WriteId]] = {}
         """The newest record of each name that is not durable yet."""
         self.failed = False
+        self.width = 1
+        """The ring's width as it was given to the driver."""
         self.unshared = 0
         """Counts changes of this node's range that not every replica may have: what repair looks after."""
         self._last = WriteId(0)
@@ -100,12 +102,20 @@ class Writes:
         """Forget records durably."""
         self._write((), names, None)
 
+    def remember_width(self, width: int) -> None:
+        """Let a later life know how wide the ring was: alone it must not take itself for a majority."""
+        if not self.failed:
+            self.width = width
+            self._write((), (), None, width)
+
     def is_settled(self, start: int, end: int) -> bool:
         """Tell whether nothing on (start, end] is still on its way to disk."""
         table = self.table
         return not any(is_on(item, start, end, table.bits) for item, _ in self.accepted.values())
 
-    def _write(self, changes: tuple[Record, ...], dropped: tuple[Name, ...], purpose: Purpose | None) -> None:
+    def _write(
+        self, changes: tuple[Record, ...], dropped: tuple[Name, ...], purpose: Purpose | None, width: int = 0
+    ) -> None:
         if self.failed:
             if purpose is not None:
                 self.ctx.outcomes.append((purpose, None, False))
@@ -114,7 +124,7 @@ class Writes:
         self.pending[self._last] = Pending(changes, dropped, [] if purpose is None else [purpose])
         for item in changes:
             self.accepted[item.space, item.name] = (item, self._last)
-        self.ctx.emit(Write(self._last, changes, dropped))
+        self.ctx.emit(Write(self._last, changes, dropped, width))
 
     def written(self, write: WriteId) -> None:
         """All writes up to ``write`` are durable: apply them, and tell who waited."""

@@ -70,6 +70,7 @@ def test_requests(bound: str) -> None:
 def test_pending_writes() -> None:
     """A disk that does not keep up: further writes are refused as busy, nothing is queued."""
     rig, node = member(durable=False, max_pending_writes=2)
+    rig.flush_writes()
     effects = []
     for number in range(4):
         put = request(PutRecord, peer(60), node, 0, name_at(number), b"v", number, number=number)

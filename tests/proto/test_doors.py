@@ -32,8 +32,8 @@ OF_A_MEMBER: dict[str, Mistake] = {
     "content key too long": lambda node: node.fetch(OpId(9), 1 << 160, now=100.0),
     "negative content key": lambda node: node.fetch(OpId(9), -1, now=100.0),
     "no clock": lambda node: node.tick(now=1e300),
-    "unknown write": lambda node: node.written(WriteId(1), now=100.0),
-    "unknown write failed": lambda node: node.write_failed(WriteId(1), now=100.0),
+    "unknown write": lambda node: node.written(WriteId(9), now=100.0),
+    "unknown write failed": lambda node: node.write_failed(WriteId(9), now=100.0),
 }
 
 

@@ -14,8 +14,8 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.node import Node
-from chord_proto.operations import Failed, Failure, Fetched, Stored
-from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
+from chord_proto.operations import MAJORITY, Failed, Failure, Fetched, Get, Operation, Put, Stored
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 KEY = name_at(5)
 
@@ -206,3 +206,31 @@ def test_what_the_disk_had_is_served_and_written_after() -> None:
     assert Fetched(old.value, old.version) == read(rig, node, 1)
     (item,) = put(rig, node, 2, b"new").changes
     assert item.version > old.version
+
+
+def test_how_wide_the_ring_was_is_made_durable() -> None:
+    """Each change is handed out to be kept: it widens as addresses come, and a graceful leave lowers it again."""
+    rig = ring_of(10, 60, 100)
+    told = {node.me.id: node.writes.width for node in rig.nodes.values()}
+    assert {10: 3, 60: 3, 100: 3} == told
+    leaver = rig.nodes[peer(100).address]
+    rig.take(leaver, leaver.leave(rig.op(), now=rig.now))
+    rig.run(5.0)
+    assert {2} == {node.writes.width for node in rig.nodes.values() if node is not leaver}
+
+
+def test_a_node_that_comes_back_alone_takes_itself_for_no_majority() -> None:
+    """It serves what it has; a majority of the ring that there was it is not (chord.md section 7)."""
+    rig = Rig()
+    me = peer(10)
+    node = Node(me, seed=1, config=CONFIG, records=[record_at(5)], width=3)
+    rig.nodes[me.address] = node
+    rig.take(node, node.create(now=rig.now))
+    ops = OpId(1), OpId(2), OpId(3)
+    operations: tuple[Operation, ...] = Get(name_at(5)), Put(name_at(5), b"w"), Get(name_at(5), MAJORITY)
+    for op, operation in zip(ops, operations, strict=True):
+        rig.take(node, node.perform(op, operation, now=rig.now, timeout=0.5))
+    rig.tick(node, 0.6)
+    assert [b"v", Failed(Failure.NO_QUORUM), Failed(Failure.NO_QUORUM)] == [
+        getattr(rig.result(op), "value", rig.result(op)) for op in ops
+    ]

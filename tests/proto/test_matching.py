@@ -96,6 +96,7 @@ def test_a_request_repeated_while_it_is_in_progress_is_done_once() -> None:
     """Copies on their way to disk: the same request again gets Working, and one Done follows."""
     rig = Rig(durable=False)
     node = rig.member(10, before=200, after=[60, 100])
+    rig.flush_writes()
     item = record_at(5)
     asking = request(Replicate, peer(60), node, (item,), False)
     rig.receive(node, asking)
