@@ -23,8 +23,10 @@ from chord_adapters._arguments import (
 )
 from chord_adapters._errors import Busy, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
+from chord_adapters._scan import Scanner
 from chord_adapters._transfer import BlockReader, Doors, Progress, Read, reader_of, store_blocks
 from chord_proto.config import Config
+from chord_proto.messages import Space
 from chord_proto.operations import (
     Delete,
     Describe,
@@ -177,6 +179,19 @@ class Operations(ABC, Generic[W]):
         description = await self._perform(Describe(), timeout)
         assert isinstance(description, Description)
         return description
+
+    def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
+        """Walk all records of the ring whose keys begin with ``prefix``, in no order that means anything.
+
+        Returns an async iterator of `Key`; ``after`` is the cursor of one, behind which to go on.  ``timeout`` is that of
+        each page.  Its steps raise what `get` raises; `ValueError` and `TypeError` come at once.
+        """
+        return self._scan(Space.RECORD, name_of(prefix, self._config), after, timeout)
+
+    def _scan(self, space: Space, prefix: bytes, after: str | None, timeout: float | None) -> Scanner:
+        return Scanner(
+            self._perform, self._config, space=space, prefix=prefix, after=after, timeout=timeout_of(timeout)
+        )
 
     async def _store_stream(
         self, read: Read, *, progress: Progress | None = None, timeout: float | None = None

@@ -42,6 +42,7 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.GetRecord: lambda node, message, sender: node.reads.on_get_record(message, sender),
     messages.PutRecord: lambda node, message, sender: node.coordinator.on_put_record(message, sender),
     messages.Replicate: lambda node, message, sender: node.coordinator.on_replicate(message, sender),
+    messages.GetKeys: lambda node, message, sender: node.scans.on_get_keys(message, sender),
     messages.GetCopy: lambda node, message, sender: node.reads.on_get_copy(message, sender),
     messages.TakeOver: lambda node, message, sender: node.ranges.on_take_over(message, sender),
     messages.GetClaim: lambda node, message, sender: node.ranges.grants.on_get_claim(

@@ -37,7 +37,7 @@ _NAMED: dict[type, Callable[[Any], tuple[Peer, ...]]] = {
 """The peers that a message of each class names, other than its sender."""
 
 
-def _place(message: messages.FindSuccessor, limit: int) -> str | None:
+def _place(message: messages.FindSuccessor | messages.GetKeys, limit: int) -> str | None:
     return None if 0 <= message.place < limit else "a place beyond the circle"
 
 
@@ -58,6 +58,7 @@ def _reason(message: messages.Refused, limit: int) -> str | None:
 
 _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
     messages.FindSuccessor: _place,
+    messages.GetKeys: _place,
     messages.TakeOver: _arc,
     messages.Granted: _arc,
     messages.GetClaim: _arc,

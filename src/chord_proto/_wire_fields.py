@@ -22,7 +22,7 @@ from msgspec import Meta
 from chord_proto._wire_peers import MAX_BLOB, MIN_BLOB, PeerTable
 from chord_proto.identifiers import CONTENT_BITS
 from chord_proto.messages import Grant, Reason, Record, Space, Summary
-from chord_proto.operations import Hop
+from chord_proto.operations import Entry, Hop
 from chord_proto.peer import Peer
 
 MAX_ID = (1 << 63) - 1
@@ -50,7 +50,14 @@ MAX_SECONDS = 1e9
 DIGEST_SIZE = 16
 """Bytes of the digest of a range."""
 
-_LENGTHS: dict[Any, int] = {Peer: MAX_PEERS, Hop: MAX_HOPS, Record: MAX_RECORDS, Summary: MAX_RECORDS, Grant: MAX_ARCS}
+_LENGTHS: dict[Any, int] = {
+    Peer: MAX_PEERS,
+    Hop: MAX_HOPS,
+    Record: MAX_RECORDS,
+    Summary: MAX_RECORDS,
+    Entry: MAX_RECORDS,
+    Grant: MAX_ARCS,
+}
 
 Convert = Callable[[Any], Any]
 
@@ -230,7 +237,7 @@ class Kinds:
             **_under(one_of(Space), int, "space"),
             **_under(one_of(Reason), int, "reason"),
             **_under(seconds(), float, "seconds"),
-            **_under(sized(bytes, 0, MAX_NAME), bytes, "name"),
+            **_under(sized(bytes, 0, MAX_NAME), bytes, "name", "prefix"),
             **_under(sized(bytes, DIGEST_SIZE, DIGEST_SIZE), bytes, "digest"),
             **_under(content, bytes, "value", "data"),
             **_under(sized(str, 0, MAX_VERSION), str, "version", "condition"),

@@ -34,6 +34,8 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x34: m.Elsewhere,
     0x35: m.Replicate,
     0x36: m.GetCopy,
+    0x37: m.GetKeys,
+    0x38: m.Keys,
     # Comparing and moving ranges
     0x40: m.TakeOver,
     0x41: m.GetDigest,
@@ -61,6 +63,7 @@ OPERATIONS: dict[int, type[o.Operation]] = {
     5: o.Store,
     6: o.Fetch,
     7: o.Describe,
+    8: o.Scan,
 }
 """What `Perform` asks for."""
 
@@ -72,6 +75,7 @@ RESULTS: dict[int, type[o.Result]] = {
     5: o.Joined,
     6: o.Left,
     7: o.Description,
+    8: o.Page,
 }
 """What `Performed` tells."""
 

@@ -26,6 +26,7 @@ from chord_proto.ranges import Ranges
 from chord_proto.reads import Reads
 from chord_proto.repair import Repair
 from chord_proto.ring import Ring
+from chord_proto.scans import Scans
 from chord_proto.sync import Syncs
 from chord_proto.tasks import AskedForTask, Tasks
 from chord_proto.writes import Writes
@@ -51,6 +52,7 @@ class Frame:
         "reads",
         "repair",
         "ring",
+        "scans",
         "syncs",
         "tasks",
         "writes",
@@ -67,6 +69,7 @@ class Frame:
     coordinator: Coordinator
     reads: Reads
     graves: Graves
+    scans: Scans
     repair: Repair
     tasks: Tasks
 
@@ -98,6 +101,7 @@ class Frame:
         self.ranges = Ranges(ctx, self.writes, self.syncs)
         self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
         self.reads = Reads(ctx, self.writes, self.ranges, self.coordinator)
+        self.scans = Scans(ctx, self.writes, self.ranges, self.coordinator)
         self.graves = Graves(ctx, self.ring, self.writes)
         self.repair = Repair(
             ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges, self.graves

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from chord_proto.operations import MAJORITY, Operation, Result
+from chord_proto.operations import MAJORITY, Entry, Operation, Result
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.records import record
@@ -387,6 +387,25 @@ class Confirm(Request):
 
 
 @record
+class GetKeys(Request):
+    """The owner of a place lists the records from there on, those after position ``after`` whose names begin so."""
+
+    place: int
+    space: int
+    prefix: bytes
+    after: tuple[int, int, bytes] | None
+
+
+@record
+class Keys(Answer):
+    """One page in order of place: there is no other record up to ``end``, or up to position ``after`` if there is more."""
+
+    entries: tuple[Entry, ...]
+    end: int
+    after: tuple[int, int, bytes] | None
+
+
+@record
 class Collect(Request):
     """The owner says that all replicas have these deletions, and that their time is over: forget them."""
 
@@ -415,5 +434,5 @@ AnyMessage: TypeAlias = (
     Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
-    | GetCopy | Collect
+    | GetCopy | Collect | GetKeys | Keys
 )  # fmt: skip

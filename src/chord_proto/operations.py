@@ -76,7 +76,20 @@ class Describe:
     """Tell what the node itself knows of its place, its neighbours and its records."""
 
 
-Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe
+@record
+class Scan:
+    """List records, or blocks, in order of place from ``place`` on, at the owner of that place: one page.
+
+    Only those after position ``after`` (place, space, name) whose names begin with ``prefix``.
+    """
+
+    place: int
+    space: int = 0
+    prefix: bytes = b""
+    after: tuple[int, int, bytes] | None = None
+
+
+Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe | Scan
 
 
 @record
@@ -106,6 +119,24 @@ class Fetched:
     value: bytes | None
     version: str | None
     expires: int = 0
+
+
+@record
+class Entry:
+    """What a scan finds: a name (of a block, its SHA-1), its version, and when it expires (`Fetched`)."""
+
+    name: bytes
+    version: str
+    expires: int
+
+
+@record
+class Page:
+    """What lies between the place that was asked for and ``end``; up to position ``after`` only, if there is more."""
+
+    entries: tuple[Entry, ...]
+    end: int
+    after: tuple[int, int, bytes] | None
 
 
 @record
@@ -171,4 +202,4 @@ class Failed:
     outcome_unknown: bool = False
 
 
-Result: TypeAlias = Located | Fetched | Stored | Joined | Left | Description | Failed
+Result: TypeAlias = Located | Fetched | Stored | Joined | Left | Description | Failed | Page

@@ -55,6 +55,11 @@ class Returned:
         self.under_way = False
         """Whether the first in the queue is being asked."""
 
+    @property
+    def is_checking(self) -> bool:
+        """Whether somebody who was silent is still to be asked what it has."""
+        return bool(self.checks)
+
     def note(self, places: Places) -> None:
         """This node holds ``places`` now; of consequence only if somebody who may have had them is silent, or asked."""
         if places and (self.checks or self.ctx.routing.lost):

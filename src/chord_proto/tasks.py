@@ -15,7 +15,9 @@ from chord_proto.messages import (
     Acknowledged,
     Answer,
     Elsewhere,
+    GetKeys,
     GetRecord,
+    Keys,
     PutRecord,
     Reason,
     Refused,
@@ -32,8 +34,10 @@ from chord_proto.operations import (
     Locate,
     Located,
     Operation,
+    Page,
     Put,
     Result,
+    Scan,
     Store,
     Stored,
 )
@@ -149,7 +153,7 @@ class Tasks:
         ctx = self.ctx
         self._next += 1
         space, name = _names(operation)
-        if isinstance(operation, Locate):
+        if isinstance(operation, (Locate, Scan)):
             place = operation.place
         elif isinstance(operation, (Fetch, Store)):
             place = place_of_content(int.from_bytes(name), ctx.config.bits)
@@ -188,7 +192,9 @@ class Tasks:
             return Failure.INVALID
         if isinstance(operation, (Put, Delete)) and operation.condition and not is_version(operation.condition):
             return Failure.INVALID
-        if isinstance(operation, Locate) and not 0 <= operation.place < 1 << config.bits:
+        if isinstance(operation, (Locate, Scan)) and not 0 <= operation.place < 1 << config.bits:
+            return Failure.INVALID
+        if isinstance(operation, Scan) and len(operation.prefix) > config.max_key_size:
             return Failure.INVALID
         if isinstance(operation, Fetch) and not 0 <= operation.key < 1 << CONTENT_BITS:
             return Failure.INVALID
@@ -264,7 +270,10 @@ class Tasks:
 
     def _ask(self, task: Task, peer: Peer, *, through: bool) -> None:
         operation, purpose = task.operation, AskedForTask(task.number, through)
-        if isinstance(operation, (Get, Fetch)):
+        if isinstance(operation, Scan):
+            wanted = operation.place, operation.space, operation.prefix, operation.after
+            sent = self.ctx.ask(peer, purpose, GetKeys, *wanted)
+        elif isinstance(operation, (Get, Fetch)):
             sent = self.ctx.ask(peer, purpose, GetRecord, task.space, task.name, through, task.quorum)
         else:
             value = None
@@ -288,7 +297,7 @@ class Tasks:
         task = self.active.get(purpose.number)
         if task is None:
             return
-        writes = not isinstance(task.operation, (Get, Fetch))
+        writes = not isinstance(task.operation, (Get, Fetch, Scan))
         if isinstance(answer, Slow):
             task.slow = writes
             return
@@ -300,6 +309,8 @@ class Tasks:
             self._on_value(task, answer, through=purpose.through)
         elif isinstance(answer, Acknowledged) and writes and answer.source is not None:
             self._finish(task, Stored(answer.version, answer.source, answer.acked))
+        elif isinstance(answer, Keys) and isinstance(task.operation, Scan):
+            self._on_keys(task, answer)
         elif isinstance(answer, Elsewhere):
             self._redirect(task, answer)
         elif isinstance(answer, Refused):
@@ -324,6 +335,13 @@ class Tasks:
             self._finish(task, Fetched(None, held.version))
         else:
             self._finish(task, Fetched(held.value, held.version, held.expires))
+
+    def _on_keys(self, task: Task, answer: Keys) -> None:
+        if task.place <= answer.end < 1 << self.ctx.config.bits:
+            self._finish(task, Page(answer.entries, answer.end, answer.after))
+        else:
+            self.ctx.misbehaved("" if answer.source is None else answer.source.address, "a page of somewhere else")
+            self._pause(task)
 
     def _id_of(self, answer: Answer) -> int | None:
         return None if answer.source is None else answer.source.id

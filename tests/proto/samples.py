@@ -84,6 +84,10 @@ MESSAGES: dict[str, m.Message] = {
     "Copies": m.Copies(**TO_B, request=1, records=(BLOCK,), asked=2),
     "Confirm": m.Confirm(**TO_B, request=1, start=1, end=2),
     "GetCopy": m.GetCopy(**TO_B, request=1, space=0, name=b"users/42"),
+    "GetKeys": m.GetKeys(**TO_B, request=1, place=2**159, space=0, prefix=b"users/", after=None),
+    "GetKeys, next page": m.GetKeys(**TO_B, request=1, place=2, space=0, prefix=b"", after=(2, 0, b"users/42")),
+    "Keys": m.Keys(**TO_B, request=1, entries=(o.Entry(b"users/42", "0001", 5),), end=7, after=None),
+    "Keys, more": m.Keys(**TO_B, request=1, entries=(), end=7, after=(2, 0, b"users/42")),
     "Collect": m.Collect(**TO_B, request=1, entries=(m.Summary(0, b"users/42", "0001"),)),
 }
 OPERATIONS: dict[str, o.Operation] = {
@@ -97,6 +101,8 @@ OPERATIONS: dict[str, o.Operation] = {
     "Store": o.Store(b"any bytes"),
     "Fetch": o.Fetch(2**160 - 1),
     "Describe": o.Describe(),
+    "Scan": o.Scan(2**159),
+    "Scan, next page": o.Scan(2, 1, b"users/", (2, 0, b"users/42")),
 }
 RESULTS: dict[str, o.Result] = {
     "Failed": o.Failed(o.Failure.NO_QUORUM, outcome_unknown=True),
@@ -104,6 +110,7 @@ RESULTS: dict[str, o.Result] = {
     "Fetched": o.Fetched(b"v1", "0001", 1_700_000_000_000),
     "Fetched, absent": o.Fetched(None, None),
     "Stored": o.Stored("0001", B, (B, C)),
+    "Page": o.Page((o.Entry(b"users/42", "0001", 0),), 7, (2, 0, b"users/42")),
     "Joined": o.Joined(),
     "Left": o.Left(handed_over=False),
     "Description": o.Description(A, "active", None, (B, C), True, 1, 2, 3, 4, True, False),

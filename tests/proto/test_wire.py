@@ -262,7 +262,7 @@ REFUSED_BODIES = {
     "digest of 15 bytes": body(m.Digest, 1, 1, bytes(15)),
     "version too long": body(m.Acknowledged, 1, "v" * 129, ()),
     "version not in UTF-8": body(m.Acknowledged, 1, "v", ()).replace(b"\xa1v", b"\xa1\xff"),
-    "unknown operation": body(m.Perform, 1, (8, ()), 1000),
+    "unknown operation": body(m.Perform, 1, (99, ()), 1000),
     "operation without number": body(m.Perform, 1, (), 1000),
     "operation with a further field": body(m.Perform, 1, (7, (0,)), 1000),
     "operation as something else": body(m.Perform, 1, (2, 5), 1000),

@@ -121,7 +121,13 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
             "reason": st.sampled_from(Reason).map(int),
         },
         float: {"seconds": st.floats(0.0, 1e9)},
-        bytes: {"name": NAMES, "value": VALUES, "data": VALUES, "digest": st.binary(min_size=16, max_size=16)},
+        bytes: {
+            "name": NAMES,
+            "prefix": NAMES,
+            "value": VALUES,
+            "data": VALUES,
+            "digest": st.binary(min_size=16, max_size=16),
+        },
         str: {"version": VERSIONS, "condition": VERSIONS | st.just(""), "phase": st.text(max_size=32)},
     }
     return tables[hint][name]
