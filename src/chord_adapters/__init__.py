@@ -17,6 +17,7 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._scan import Key
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -28,6 +29,7 @@ __all__ = [
     "Entry",
     "Health",
     "JoinRefused",
+    "Key",
     "NoQuorum",
     "NotReady",
     "Peer",

@@ -8,7 +8,7 @@ from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
 from chord_proto.blocks import BLOCK_SIZE
 from chord_proto.effects import OpId
-from chord_proto.operations import Delete, Fetch, Get, Operation, Put, Store
+from chord_proto.operations import Delete, Fetch, Get, Operation, Put, Restore, Store
 from chord_proto.timers import Timers
 
 MOST_UNDER_WAY = 128
@@ -54,7 +54,7 @@ class Ticket:
     @property
     def is_write(self) -> bool:
         """True when doing it twice is not the same as doing it once."""
-        return isinstance(self.operation, (Put, Delete))
+        return isinstance(self.operation, (Put, Delete, Restore))
 
 
 class Turns:

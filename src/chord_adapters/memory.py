@@ -46,6 +46,7 @@ from chord_adapters._memory_opening import current, open_client, open_driver, wa
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._scan import Key
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -61,6 +62,7 @@ __all__ = [
     "Health",
     "InFlight",
     "JoinRefused",
+    "Key",
     "Logged",
     "Network",
     "NoQuorum",

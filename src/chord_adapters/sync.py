@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from chord_adapters._arguments import Quorum
@@ -35,6 +36,8 @@ from chord_adapters._node import Node as AsyncNode
 from chord_adapters._node import NodeStats
 from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._scan import Key
+from chord_adapters._scan import Scanner as AsyncScanner
 from chord_adapters.asyncio import connect as connect_async
 from chord_adapters.asyncio import open_node as open_async
 from chord_proto.config import Config
@@ -50,6 +53,7 @@ __all__ = [
     "Entry",
     "Health",
     "JoinRefused",
+    "Key",
     "NoQuorum",
     "Node",
     "NotReady",
@@ -223,6 +227,12 @@ class _Calls(Generic[A]):
         """Delete what is under ``key``, which need not exist."""
         return self._thread.wait_for(self._asynchronous.delete, key, w=w, if_version=if_version, timeout=timeout)
 
+    def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
+        """Walk all records of the ring whose keys begin with ``prefix``; returns an iterator of `Key`."""
+        return Scanner(
+            self._thread.run(partial(self._asynchronous.scan, prefix, after=after, timeout=timeout)), self._thread
+        )
+
     def store(self, data: bytes, *, timeout: float | None = None) -> int:
         """Store ``data``, of any length, under its content, and return the content key."""
         return self._thread.wait_for(self._asynchronous.store, data, timeout=timeout)
@@ -246,6 +256,35 @@ class _Calls(Generic[A]):
     def describe(self, *, place: int | None = None, timeout: float | None = None) -> Description:
         """Return what the node knows of its place, its neighbours and its records."""
         return self._thread.wait_for(self._asynchronous.describe, place=place, timeout=timeout)
+
+
+class Scanner:
+    """An iterator of `Key`, and a context manager; see `chord_adapters.asyncio.Scanner`."""
+
+    def __init__(self, scanner: AsyncScanner, thread: _LoopThread) -> None:
+        self._scanner = scanner
+        self._thread = thread
+
+    @property
+    def cursor(self) -> str | None:
+        """Behind the last key that was told."""
+        return self._scanner.cursor
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._thread.wait_for(self._scanner.__aexit__, None, None, None)
+
+    def __next__(self) -> Key:
+        """Return the next key."""
+        try:
+            return self._thread.wait_for(self._scanner.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
 
 
 class Client(_Calls[AsyncClient]):

@@ -41,6 +41,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, PutResult
 from chord_adapters._runtime import Outcome
+from chord_adapters._scan import Key
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -53,6 +54,7 @@ __all__ = [
     "Entry",
     "Health",
     "JoinRefused",
+    "Key",
     "NoQuorum",
     "Node",
     "NotReady",

@@ -64,6 +64,7 @@ OPERATIONS: dict[int, type[o.Operation]] = {
     6: o.Fetch,
     7: o.Describe,
     8: o.Scan,
+    9: o.Restore,
 }
 """What `Perform` asks for."""
 

@@ -30,8 +30,8 @@ from chord_proto.records import record
 from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
 from chord_proto.sync import is_well_formed
-from chord_proto.table import as_read, is_gone, place_of
-from chord_proto.versions import time_of
+from chord_proto.table import as_read, is_gone, is_newer, place_of
+from chord_proto.versions import is_version, time_of
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
@@ -168,8 +168,14 @@ class Coordinator:
         if message.space == Space.BLOCK:
             if value is None or content_key(value).to_bytes(20) != message.name:
                 return Reason.INVALID
-        elif message.space != Space.RECORD or len(message.name) > config.max_key_size:
+        elif (
+            message.space != Space.RECORD
+            or len(message.name) > config.max_key_size
+            or (message.version and not is_version(message.version))
+        ):
             return Reason.INVALID
+        elif message.version and self._is_ahead(message.version):
+            return Reason.CLOCK
         if self.writes.failed:
             return Reason.STORAGE_FAILED
         return None
@@ -181,6 +187,11 @@ class Coordinator:
         newest = self.writes.newest(message.space, message.name)
         if newest is not None and newest.write_id == message.write_id:
             return newest
+        if message.version:
+            given = Record(
+                message.space, message.name, message.value, message.version, message.write_id, message.expires
+            )
+            return newest if newest is not None and not is_newer(given.version, newest.version) else given
         version = self.decided.get((message.name, message.write_id))
         if version is None:
             if not _is_met(message.condition, newest, self.ctx.civil):

@@ -238,7 +238,8 @@ class PutRecord(Request):
 
     ``expires`` is in milliseconds of Unix time, 0 for never.  ``condition`` is the version that the record must have,
     ``""`` if it must not be there, None for a write in any case.  ``quorum`` says how many must have it before it is
-    acknowledged, as `chord_proto.operations.Put` does; of a block always all.
+    acknowledged, as `chord_proto.operations.Put` does; of a block always all.  ``version`` is decided by the owner if it
+    is ``""``; otherwise the write is one that was decided before, and is nothing to whoever has a newer one.
     """
 
     space: int
@@ -248,6 +249,7 @@ class PutRecord(Request):
     expires: int = 0
     condition: str | None = None
     quorum: int = MAJORITY
+    version: str = ""
 
 
 @record

@@ -58,6 +58,17 @@ class Delete:
 
 
 @record
+class Restore:
+    """Write a record as it was, with its version and the time at which it expires (`Fetched`); a newer one stays."""
+
+    name: bytes
+    value: bytes | None
+    version: str
+    expires: int = 0
+    quorum: int = MAJORITY
+
+
+@record
 class Store:
     """Store one content-addressed block."""
 
@@ -89,7 +100,7 @@ class Scan:
     after: tuple[int, int, bytes] | None = None
 
 
-Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe | Scan
+Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe | Scan | Restore
 
 
 @record

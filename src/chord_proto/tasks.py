@@ -36,6 +36,7 @@ from chord_proto.operations import (
     Operation,
     Page,
     Put,
+    Restore,
     Result,
     Scan,
     Store,
@@ -52,6 +53,8 @@ from chord_proto.versions import is_version
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
 _MAX_REDIRECTS = 8
+_NAMED = (Get, Put, Delete, Restore)
+_DECIDED = (Put, Delete, Restore)
 _LATEST = 1 << 62
 """Milliseconds of Unix time: nothing expires later but what never does."""
 
@@ -114,7 +117,7 @@ class Task:
     def quorum(self) -> int:
         """Of how many replicas; blocks have their own rules."""
         operation = self.operation
-        return operation.quorum if isinstance(operation, (Get, Put, Delete)) else 1
+        return operation.quorum if isinstance(operation, _NAMED) else 1
 
 
 _REASONS = {
@@ -164,10 +167,12 @@ class Tasks:
         if refusal is not None:
             self._report(task, Failed(refusal))
             return
-        if isinstance(operation, (Put, Delete)):
+        if isinstance(operation, _DECIDED):
             task.write_id = ctx.rng.request_id()
         if isinstance(operation, Put) and operation.ttl:
             task.expires = min(ctx.civil + operation.ttl, _LATEST)
+        elif isinstance(operation, Restore):
+            task.expires = operation.expires
         self.active[task.number] = task
         if op is not None:
             self.by_op[op] = task.number
@@ -182,15 +187,17 @@ class Tasks:
             return Failure.STOPPED
         if len(self.active) >= config.max_operations:
             return Failure.BUSY
-        if isinstance(operation, Put) and len(operation.value) > config.max_value_size:
+        if isinstance(operation, (Put, Restore)) and len(operation.value or b"") > config.max_value_size:
             return Failure.TOO_LARGE
         if isinstance(operation, Store) and len(operation.data) > config.max_value_size:
             return Failure.TOO_LARGE
-        if isinstance(operation, (Get, Put, Delete)) and len(operation.name) > config.max_key_size:
+        if isinstance(operation, _NAMED) and len(operation.name) > config.max_key_size:
             return Failure.INVALID
-        if isinstance(operation, (Get, Put, Delete)) and not is_quorum(operation.quorum, config.replicas):
+        if isinstance(operation, _NAMED) and not is_quorum(operation.quorum, config.replicas):
             return Failure.INVALID
         if isinstance(operation, (Put, Delete)) and operation.condition and not is_version(operation.condition):
+            return Failure.INVALID
+        if isinstance(operation, Restore) and not is_version(operation.version):
             return Failure.INVALID
         if isinstance(operation, (Locate, Scan)) and not 0 <= operation.place < 1 << config.bits:
             return Failure.INVALID
@@ -277,12 +284,13 @@ class Tasks:
             sent = self.ctx.ask(peer, purpose, GetRecord, task.space, task.name, through, task.quorum)
         else:
             value = None
-            if isinstance(operation, Put):
+            if isinstance(operation, (Put, Restore)):
                 value = operation.value
             elif isinstance(operation, Store):
                 value = operation.data
             condition = operation.condition if isinstance(operation, (Put, Delete)) else None
-            more = value, task.write_id, task.expires, condition, task.quorum
+            version = operation.version if isinstance(operation, Restore) else ""
+            more = value, task.write_id, task.expires, condition, task.quorum, version
             task.unanswered = self.ctx.ask(peer, purpose, PutRecord, task.space, task.name, *more)
             sent, task.slow = task.unanswered, False
         if not sent:
@@ -412,7 +420,7 @@ class Tasks:
 
 def _names(operation: Operation) -> tuple[int, bytes]:
     """Return the space and name that an operation is about."""
-    if isinstance(operation, (Get, Put, Delete)):
+    if isinstance(operation, _NAMED):
         return Space.RECORD, operation.name
     if isinstance(operation, Store):
         return Space.BLOCK, content_key(operation.data).to_bytes(20)

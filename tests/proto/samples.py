@@ -66,7 +66,16 @@ MESSAGES: dict[str, m.Message] = {
         quorum=2,
     ),
     "PutRecord, deletion": m.PutRecord(
-        **TO_B, request=1, space=0, name=b"", value=None, write_id=78, expires=0, condition=None, quorum=0
+        **TO_B,
+        request=1,
+        space=0,
+        name=b"",
+        value=None,
+        write_id=78,
+        expires=0,
+        condition=None,
+        quorum=0,
+        version="0001",
     ),
     "Acknowledged": m.Acknowledged(**TO_B, request=1, version="0001", acked=(B, C)),
     "Elsewhere": m.Elsewhere(**TO_B, request=1, peers=(C,), through=True),
@@ -102,6 +111,7 @@ OPERATIONS: dict[str, o.Operation] = {
     "Fetch": o.Fetch(2**160 - 1),
     "Describe": o.Describe(),
     "Scan": o.Scan(2**159),
+    "Restore": o.Restore(b"users/42", b"v1", "0001", 1_700_000_000_000, o.ALL),
     "Scan, next page": o.Scan(2, 1, b"users/", (2, 0, b"users/42")),
 }
 RESULTS: dict[str, o.Result] = {

@@ -187,3 +187,26 @@ def test_deletions_are_forgotten_and_nothing_comes_back() -> None:
     assert 0 == sum(node.stats().nodes[0].records for node in ring.up)
     assert ring.get("k7") is None
     ring.close()
+
+
+def test_a_scan_tells_each_key_once_while_nodes_come_and_go() -> None:
+    """What is there from beginning to end is told, and once, whichever nodes join and leave between its pages."""
+    ring = VirtualRing(8, latency=(0.001, 0.01))
+    keys = [f"k{number}" for number in range(300)]
+    for key in keys:
+        ring.put(key, b"v")
+    found: list[bytes] = []
+
+    async def walk() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(comings_and_goings, ring))
+            for _ in range(6):
+                async for key in ring.nodes[0].scan(timeout=30.0):
+                    found.append(key.key)
+                    if len(found) % 25 == 0:
+                        await sleep(0.3)
+            group.cancel_scope.cancel()
+
+    ring.run(walk)
+    assert sorted(6 * [key.encode() for key in keys]) == sorted(found)
+    ring.close()

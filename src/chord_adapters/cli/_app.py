@@ -39,6 +39,9 @@ _COMMANDS = {
     "locate": "look:locate",
     "status": "look:status",
     "ring": "look:ring",
+    "keys": "keys:keys",
+    "export": "keys:export",
+    "import": "keys:import_file",
     "check": "check:app",
     "replay": "replay:replay_file",
 }

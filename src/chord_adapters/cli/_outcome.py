@@ -14,7 +14,7 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 
-WRITES = frozenset({"put", "delete", "store"})
+WRITES = frozenset({"put", "delete", "store", "import"})
 """The commands whose outcome is unknown when they are interrupted."""
 
 
@@ -34,6 +34,10 @@ class UsageError(ValueError):
     """The command was called in a way that cannot be right."""
 
 
+class Damaged(ValueError):
+    """A file is not what it should be."""
+
+
 class NotFound(Exception):
     """Nobody has what was asked for."""
 
@@ -49,6 +53,7 @@ _STATUS: tuple[tuple[type[BaseException], Status], ...] = (
     (JoinRefused, Status.NOT_REACHED),
     (ChordError, Status.FAILED),
     (OSError, Status.FAILED),
+    (Damaged, Status.FAILED),
     (ValueError, Status.USAGE),
 )
 """In order: `Unreachable` and `Timeout` are ``OSError`` too."""
