@@ -16,8 +16,9 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
-from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._scan import Key
+from chord_adapters._watch import Event
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -27,9 +28,11 @@ __all__ = [
     "Closed",
     "Config",
     "Entry",
+    "Event",
     "Health",
     "JoinRefused",
     "Key",
+    "Lagged",
     "NoQuorum",
     "NotReady",
     "Peer",

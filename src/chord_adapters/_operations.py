@@ -25,6 +25,7 @@ from chord_adapters._errors import Busy, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
 from chord_adapters._scan import Scanner
 from chord_adapters._transfer import BlockReader, Doors, Progress, Read, reader_of, store_blocks
+from chord_adapters._watch import Watcher
 from chord_proto.config import Config
 from chord_proto.messages import Space
 from chord_proto.operations import (
@@ -179,6 +180,16 @@ class Operations(ABC, Generic[W]):
         description = await self._perform(Describe(), timeout)
         assert isinstance(description, Description)
         return description
+
+    def watch(self, key: str | bytes, *, after: str | None = None) -> Watcher:
+        """Tell each change of a record as it comes: put, deleted, expired.
+
+        Returns an async iterator of `Event` and `Lagged`, see `Watcher`; by default it tells what changes from now on,
+        otherwise what came ``after`` a version or the cursor of an event.  Raises `ValueError` and `TypeError`.
+        """
+        if after is not None and not isinstance(after, str):
+            raise TypeError(f"a version is a str, not {type(after).__name__}")
+        return Watcher(self._perform, name_of(key, self._config), after)
 
     def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
         """Walk all records of the ring whose keys begin with ``prefix``, in no order that means anything.

@@ -38,6 +38,11 @@ class StoredValue:
 
 
 @attrs.frozen
+class Lagged:
+    """A reader of changes fell behind, or they were lost: some may have been missed before what comes next."""
+
+
+@attrs.frozen
 class Health:
     """How a node is (chord.md section 2, operating limits).
 

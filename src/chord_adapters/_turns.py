@@ -8,7 +8,7 @@ from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
 from chord_proto.blocks import BLOCK_SIZE
 from chord_proto.effects import OpId
-from chord_proto.operations import Delete, Fetch, Get, Operation, Put, Restore, Store
+from chord_proto.operations import Await, Delete, Fetch, Get, Operation, Put, Restore, Store
 from chord_proto.timers import Timers
 
 MOST_UNDER_WAY = 128
@@ -52,6 +52,11 @@ class Ticket:
         return _OVERHEAD + (BLOCK_SIZE if isinstance(operation, (Fetch, Get)) else 0)
 
     @property
+    def idles(self) -> bool:
+        """True when it only waits for others to do something."""
+        return isinstance(self.operation, Await)
+
+    @property
     def is_write(self) -> bool:
         """True when doing it twice is not the same as doing it once."""
         return isinstance(self.operation, (Put, Delete, Restore))
@@ -70,7 +75,8 @@ class Turns:
         self._lines: dict[str, dict[int, Ticket]] = {}
         """Those that wait, by line; the line whose turn it is comes first."""
         self._deadlines = Timers()
-        self._bytes = 0
+        self._busy = self._bytes = 0
+        """How many of those under way are at work, and how much that is."""
         self._number = 0
 
     @property
@@ -80,7 +86,7 @@ class Turns:
 
     @property
     def _may_start(self) -> bool:
-        return len(self.under_way) < MOST_UNDER_WAY and self._bytes < MOST_BYTES_UNDER_WAY
+        return self._busy < MOST_UNDER_WAY and self._bytes < MOST_BYTES_UNDER_WAY
 
     @property
     def deadline(self) -> float | None:
@@ -124,6 +130,7 @@ class Turns:
         if self._lines.pop(line, None):  # To the end of the lines.
             self._lines[line] = waiting
         self.under_way[ticket.number] = ticket
+        self._busy += not ticket.idles
         self._bytes += ticket.weight
         return ticket
 
@@ -133,6 +140,7 @@ class Turns:
             return False
         ticket.ended = True
         if self.under_way.pop(ticket.number, None) is not None:
+            self._busy -= not ticket.idles
             self._bytes -= ticket.weight
         else:
             self._leave_line(ticket)

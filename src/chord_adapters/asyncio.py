@@ -36,9 +36,10 @@ from chord_adapters._errors import (
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
-from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._runtime import Outcome
 from chord_adapters._scan import Key
+from chord_adapters._watch import Event
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -49,9 +50,11 @@ __all__ = [
     "Closed",
     "Config",
     "Entry",
+    "Event",
     "Health",
     "JoinRefused",
     "Key",
+    "Lagged",
     "NoQuorum",
     "Node",
     "NotReady",

@@ -45,8 +45,9 @@ from chord_adapters._memory_network import Network, NotReached
 from chord_adapters._memory_opening import current, open_client, open_driver, wait_until
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath
-from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._scan import Key
+from chord_adapters._watch import Event
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -58,11 +59,13 @@ __all__ = [
     "Config",
     "Disk",
     "Entry",
+    "Event",
     "Handle",
     "Health",
     "InFlight",
     "JoinRefused",
     "Key",
+    "Lagged",
     "Logged",
     "Network",
     "NoQuorum",

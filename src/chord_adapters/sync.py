@@ -35,9 +35,11 @@ from chord_adapters._errors import (
 from chord_adapters._node import Node as AsyncNode
 from chord_adapters._node import NodeStats
 from chord_adapters._opening import FilePath
-from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._scan import Key
 from chord_adapters._scan import Scanner as AsyncScanner
+from chord_adapters._watch import Event, Seen
+from chord_adapters._watch import Watcher as AsyncWatcher
 from chord_adapters.asyncio import connect as connect_async
 from chord_adapters.asyncio import open_node as open_async
 from chord_proto.config import Config
@@ -51,9 +53,11 @@ __all__ = [
     "Closed",
     "Config",
     "Entry",
+    "Event",
     "Health",
     "JoinRefused",
     "Key",
+    "Lagged",
     "NoQuorum",
     "Node",
     "NotReady",
@@ -227,6 +231,10 @@ class _Calls(Generic[A]):
         """Delete what is under ``key``, which need not exist."""
         return self._thread.wait_for(self._asynchronous.delete, key, w=w, if_version=if_version, timeout=timeout)
 
+    def watch(self, key: str | bytes, *, after: str | None = None) -> Watcher:
+        """Tell each change of a record as it comes; returns an iterator of `Event` and `Lagged`."""
+        return Watcher(self._thread.run(partial(self._asynchronous.watch, key, after=after)), self._thread)
+
     def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
         """Walk all records of the ring whose keys begin with ``prefix``; returns an iterator of `Key`."""
         return Scanner(
@@ -256,6 +264,44 @@ class _Calls(Generic[A]):
     def describe(self, *, place: int | None = None, timeout: float | None = None) -> Description:
         """Return what the node knows of its place, its neighbours and its records."""
         return self._thread.wait_for(self._asynchronous.describe, place=place, timeout=timeout)
+
+
+class Watcher:
+    """An iterator of `Event` and `Lagged`, and a context manager; see `chord_adapters.asyncio.Watcher`."""
+
+    def __init__(self, watcher: AsyncWatcher, thread: _LoopThread) -> None:
+        self._watcher = watcher
+        self._thread = thread
+
+    @property
+    def cursor(self) -> str | None:
+        """Behind the last event that was told."""
+        return self._watcher.cursor
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        self._thread.wait_for(self._watcher.__aenter__)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._thread.wait_for(self._watcher.__aexit__, None, None, None)
+
+    def __next__(self) -> Seen:
+        """Wait for the next change."""
+        return self.next(None)
+
+    def next(self, timeout: float | None) -> Seen:
+        """Wait for the next change, at most so many seconds; raises ``TimeoutError`` and ``StopIteration``."""
+
+        async def step() -> Seen:
+            return await asyncio.wait_for(anext(self._watcher), timeout)
+
+        try:
+            return self._thread.wait_for(step)
+        except StopAsyncIteration:
+            raise StopIteration from None
 
 
 class Scanner:

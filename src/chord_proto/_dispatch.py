@@ -43,6 +43,7 @@ REQUESTS: dict[type, RequestHandler] = {
     messages.PutRecord: lambda node, message, sender: node.coordinator.on_put_record(message, sender),
     messages.Replicate: lambda node, message, sender: node.coordinator.on_replicate(message, sender),
     messages.GetKeys: lambda node, message, sender: node.scans.on_get_keys(message, sender),
+    messages.AwaitChange: lambda node, message, sender: node.watches.on_await(message, sender),
     messages.GetCopy: lambda node, message, sender: node.reads.on_get_copy(message, sender),
     messages.TakeOver: lambda node, message, sender: node.ranges.on_take_over(message, sender),
     messages.GetClaim: lambda node, message, sender: node.ranges.grants.on_get_claim(
@@ -108,6 +109,7 @@ TIMERS: dict[str, TimerHandler] = {
     "arc": lambda node, number: node.ranges.on_timer(number),
     "spare": lambda node, _: node.ranges.on_spare_timer(),
     "spread": lambda node, number: node.coordinator.on_spread_timer(number),
+    "watch": lambda node, _: node.watches.on_timer(),
     "read": lambda node, number: node.reads.on_timer(number),
     "task": lambda node, number: node.tasks.on_deadline(number),
     "retry": lambda node, number: node.tasks.on_retry(number),

@@ -22,7 +22,7 @@ from msgspec import Meta
 from chord_proto._wire_peers import MAX_BLOB, MIN_BLOB, PeerTable
 from chord_proto.identifiers import CONTENT_BITS
 from chord_proto.messages import Grant, Reason, Record, Space, Summary
-from chord_proto.operations import Entry, Hop
+from chord_proto.operations import Change, Entry, Hop
 from chord_proto.peer import Peer
 
 MAX_ID = (1 << 63) - 1
@@ -56,6 +56,7 @@ _LENGTHS: dict[Any, int] = {
     Record: MAX_RECORDS,
     Summary: MAX_RECORDS,
     Entry: MAX_RECORDS,
+    Change: MAX_RECORDS,
     Grant: MAX_ARCS,
 }
 
@@ -240,7 +241,7 @@ class Kinds:
             **_under(sized(bytes, 0, MAX_NAME), bytes, "name", "prefix"),
             **_under(sized(bytes, DIGEST_SIZE, DIGEST_SIZE), bytes, "digest"),
             **_under(content, bytes, "value", "data"),
-            **_under(sized(str, 0, MAX_VERSION), str, "version", "condition"),
+            **_under(sized(str, 0, MAX_VERSION), str, "version", "condition", "after", "cursor"),
             **_under(sized(str, 0, MAX_WORD), str, "phase"),
         }
         # Tuples without a class of their own, by the name of the field.

@@ -36,6 +36,8 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x36: m.GetCopy,
     0x37: m.GetKeys,
     0x38: m.Keys,
+    0x39: m.AwaitChange,
+    0x3A: m.Changed,
     # Comparing and moving ranges
     0x40: m.TakeOver,
     0x41: m.GetDigest,
@@ -65,6 +67,7 @@ OPERATIONS: dict[int, type[o.Operation]] = {
     7: o.Describe,
     8: o.Scan,
     9: o.Restore,
+    10: o.Await,
 }
 """What `Perform` asks for."""
 
@@ -77,6 +80,7 @@ RESULTS: dict[int, type[o.Result]] = {
     6: o.Left,
     7: o.Description,
     8: o.Page,
+    9: o.Changes,
 }
 """What `Performed` tells."""
 

@@ -106,6 +106,8 @@ class Config:
     """Most requests out at once to one address."""
     max_pending_writes: int = _count(16_384)
     """Most writes handed out and not yet reported durable."""
+    max_watchers: int = _count(1024)
+    """Most watchers that wait at once for changes of records that a node owns."""
     max_known_peers: int = _count(512, 16)
     """Size of the table of peers seen lately."""
     max_lost_peers: int = _count(64)

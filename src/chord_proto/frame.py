@@ -29,6 +29,7 @@ from chord_proto.ring import Ring
 from chord_proto.scans import Scans
 from chord_proto.sync import Syncs
 from chord_proto.tasks import AskedForTask, Tasks
+from chord_proto.watches import Watches
 from chord_proto.writes import Writes
 
 _MAX_INNER_STEPS = 100_000
@@ -55,6 +56,7 @@ class Frame:
         "scans",
         "syncs",
         "tasks",
+        "watches",
         "writes",
     )
     ctx: Context
@@ -70,6 +72,7 @@ class Frame:
     reads: Reads
     graves: Graves
     scans: Scans
+    watches: Watches
     repair: Repair
     tasks: Tasks
 
@@ -102,6 +105,7 @@ class Frame:
         self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
         self.reads = Reads(ctx, self.writes, self.ranges, self.coordinator)
         self.scans = Scans(ctx, self.writes, self.ranges, self.coordinator)
+        self.watches = Watches(ctx, self.writes, self.ranges, self.coordinator)
         self.graves = Graves(ctx, self.ring, self.writes)
         self.repair = Repair(
             ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges, self.graves
@@ -153,6 +157,8 @@ class Frame:
         while True:
             if ring.changes or ring.entered or ring.skipped:
                 self._notice_ring()
+            if self.writes.news:
+                self.watches.on_news()
             if ctx.outcomes:
                 purpose, peer, outcome = ctx.outcomes.pop(0)
                 if type(outcome) is not Slow or type(purpose) in (Asked, AskedForTask):
@@ -205,6 +211,7 @@ class Frame:
         self.tasks.stop()
         self.coordinator.stop()
         self.reads.stop()
+        self.watches.stop()
         self.writes.stop()
         self._settle()
         self.membership.finish()

@@ -7,100 +7,63 @@ Requests carry a random id; answers echo it.  Fields hold only ints, ``str``, ``
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TypeAlias
 
-from chord_proto.operations import MAJORITY, Entry, Operation, Result
+from chord_proto._messages_base import Answer, Grant, Message, Reason, Record, Request, Space, Summary
+from chord_proto.operations import MAJORITY, Change, Entry, Operation, Result
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.records import record
 
-
-class Space(IntEnum):
-    """Named records and content-addressed blocks are separate spaces."""
-
-    RECORD = 0
-    BLOCK = 1
-
-
-@record
-class Record:
-    """A record or block as nodes hold it and hand it to each other.
-
-    ``name`` is the record's key, or the 20 bytes of a block's SHA-1.  ``value`` None is a tombstone.
-    ``version`` sorts as text, a block's is empty.  ``write_id`` names the write, so that a retry is
-    recognised; a block's is 0.  ``expires`` is when nobody may read it any more, in milliseconds of Unix time, 0 for never.
-    """
-
-    space: int
-    name: bytes
-    value: bytes | None
-    version: str
-    write_id: int
-    expires: int = 0
-
-
-@record
-class Summary:
-    """A record without its value, for comparing what two nodes hold."""
-
-    space: int
-    name: bytes
-    version: str
-
-
-class Reason(IntEnum):
-    """Why a request was refused."""
-
-    NOT_MEMBER = 0
-    OTHER_LIFE = 1
-    LEAVING = 2
-    NOT_READY = 3
-    NO_QUORUM = 4
-    TOO_LARGE = 5
-    BUSY = 6
-    STORAGE_FAILED = 7
-    NOT_OWNER = 8
-    NOT_HOLDER = 9
-    INVALID = 10
-    OUTCOME_UNKNOWN = 11
-    VERSION_MISMATCH = 12
-    CLOCK = 13
-
-
-@record
-class Grant:
-    """One life of ``to`` was granted the arc (start, end]."""
-
-    start: int
-    end: int
-    to: Peer
-    incarnation: int
-
-
-@record
-class Message:
-    """What every message carries."""
-
-    source: Peer | None
-    incarnation: int
-    target: int | None
-    target_incarnation: int
-
-
-@record
-class Request(Message):
-    """A message that wants an answer."""
-
-    request: int
-
-
-@record
-class Answer(Message):
-    """The answer to the request of the same id."""
-
-    request: int
-
+__all__ = [  # fmt: skip
+    "Acknowledged",
+    "Answer",
+    "AnyMessage",
+    "AwaitChange",
+    "Busy",
+    "Changed",
+    "Claim",
+    "Closer",
+    "Collect",
+    "Confirm",
+    "Copies",
+    "Digest",
+    "Done",
+    "Elsewhere",
+    "FindSuccessor",
+    "Found",
+    "GetClaim",
+    "GetCopies",
+    "GetCopy",
+    "GetDigest",
+    "GetKeys",
+    "GetNeighbours",
+    "GetRecord",
+    "Grant",
+    "Granted",
+    "Keys",
+    "Leaving",
+    "ListRange",
+    "Listing",
+    "Message",
+    "Neighbours",
+    "Notify",
+    "Perform",
+    "Performed",
+    "Ping",
+    "Pong",
+    "PutRecord",
+    "Reason",
+    "Record",
+    "Refused",
+    "Replicate",
+    "Request",
+    "Space",
+    "Summary",
+    "TakeOver",
+    "Value",
+    "Working",
+]
 
 # Any request
 
@@ -408,6 +371,23 @@ class Keys(Answer):
 
 
 @record
+class AwaitChange(Request):
+    """Tell what came after the change ``after`` of a record, at once or when it comes; None: tell only where it stands."""
+
+    name: bytes
+    after: str | None
+
+
+@record
+class Changed(Answer):
+    """The next changes, if any in time, and behind which one to go on; ``lagged``: there may have been others before."""
+
+    changes: tuple[Change, ...]
+    lagged: bool
+    cursor: str
+
+
+@record
 class Collect(Request):
     """The owner says that all replicas have these deletions, and that their time is over: forget them."""
 
@@ -436,5 +416,5 @@ AnyMessage: TypeAlias = (
     Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
-    | GetCopy | Collect | GetKeys | Keys
+    | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed
 )  # fmt: skip

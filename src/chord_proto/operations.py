@@ -69,6 +69,14 @@ class Restore:
 
 
 @record
+class Await:
+    """Wait for what comes after the change ``after`` of a record; None: tell only where it stands (`Changes.cursor`)."""
+
+    name: bytes
+    after: str | None
+
+
+@record
 class Store:
     """Store one content-addressed block."""
 
@@ -100,7 +108,7 @@ class Scan:
     after: tuple[int, int, bytes] | None = None
 
 
-Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe | Scan | Restore
+Operation: TypeAlias = Locate | Get | Put | Delete | Store | Fetch | Describe | Scan | Restore | Await
 
 
 @record
@@ -148,6 +156,28 @@ class Page:
     entries: tuple[Entry, ...]
     end: int
     after: tuple[int, int, bytes] | None
+
+
+@record
+class Change:
+    """A record was written (``value`` None: deleted), or has ``expired``, which has the version that expired."""
+
+    version: str
+    value: bytes | None
+    expires: int
+    expired: bool
+
+
+@record
+class Changes:
+    """The next changes, oldest first, none if none came in time; ``lagged``: others may have been missed before them.
+
+    ``cursor`` is where to go on.
+    """
+
+    changes: tuple[Change, ...]
+    lagged: bool
+    cursor: str
 
 
 @record
@@ -213,4 +243,4 @@ class Failed:
     outcome_unknown: bool = False
 
 
-Result: TypeAlias = Located | Fetched | Stored | Joined | Left | Description | Failed | Page
+Result: TypeAlias = Located | Fetched | Stored | Joined | Left | Description | Failed | Page | Changes

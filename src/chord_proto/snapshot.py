@@ -35,6 +35,8 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Coordination": {"number", "deadline", "asker"},
     "Reads": {"_next"},
     "Reading": {"number", "deadline", "asker"},
+    "Watched": {"asked"},
+    "Watches": {"history"},
     "Graves": {"round", "due"},
     "Repair": {"round", "clean", "started"},
     "Merge": {"interval", "seed_turn"},

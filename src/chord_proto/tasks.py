@@ -14,6 +14,8 @@ from chord_proto.lookup import Lookups, Outcome
 from chord_proto.messages import (
     Acknowledged,
     Answer,
+    AwaitChange,
+    Changed,
     Elsewhere,
     GetKeys,
     GetRecord,
@@ -25,6 +27,8 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.operations import (
+    Await,
+    Changes,
     Delete,
     Failed,
     Failure,
@@ -53,7 +57,8 @@ from chord_proto.versions import is_version
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
 _MAX_REDIRECTS = 8
-_NAMED = (Get, Put, Delete, Restore)
+_NAMED = (Get, Put, Delete, Restore, Await)
+_COUNTED = (Get, Put, Delete, Restore)
 _DECIDED = (Put, Delete, Restore)
 _LATEST = 1 << 62
 """Milliseconds of Unix time: nothing expires later but what never does."""
@@ -117,7 +122,7 @@ class Task:
     def quorum(self) -> int:
         """Of how many replicas; blocks have their own rules."""
         operation = self.operation
-        return operation.quorum if isinstance(operation, _NAMED) else 1
+        return operation.quorum if isinstance(operation, _COUNTED) else 1
 
 
 _REASONS = {
@@ -193,7 +198,7 @@ class Tasks:
             return Failure.TOO_LARGE
         if isinstance(operation, _NAMED) and len(operation.name) > config.max_key_size:
             return Failure.INVALID
-        if isinstance(operation, _NAMED) and not is_quorum(operation.quorum, config.replicas):
+        if isinstance(operation, _COUNTED) and not is_quorum(operation.quorum, config.replicas):
             return Failure.INVALID
         if isinstance(operation, (Put, Delete)) and operation.condition and not is_version(operation.condition):
             return Failure.INVALID
@@ -277,7 +282,9 @@ class Tasks:
 
     def _ask(self, task: Task, peer: Peer, *, through: bool) -> None:
         operation, purpose = task.operation, AskedForTask(task.number, through)
-        if isinstance(operation, Scan):
+        if isinstance(operation, Await):
+            sent = self.ctx.ask(peer, purpose, AwaitChange, task.name, operation.after)
+        elif isinstance(operation, Scan):
             wanted = operation.place, operation.space, operation.prefix, operation.after
             sent = self.ctx.ask(peer, purpose, GetKeys, *wanted)
         elif isinstance(operation, (Get, Fetch)):
@@ -305,7 +312,7 @@ class Tasks:
         task = self.active.get(purpose.number)
         if task is None:
             return
-        writes = not isinstance(task.operation, (Get, Fetch, Scan))
+        writes = not isinstance(task.operation, (Get, Fetch, Scan, Await))
         if isinstance(answer, Slow):
             task.slow = writes
             return
@@ -319,6 +326,8 @@ class Tasks:
             self._finish(task, Stored(answer.version, answer.source, answer.acked))
         elif isinstance(answer, Keys) and isinstance(task.operation, Scan):
             self._on_keys(task, answer)
+        elif isinstance(answer, Changed) and isinstance(task.operation, Await):
+            self._finish(task, Changes(answer.changes, answer.lagged, answer.cursor))
         elif isinstance(answer, Elsewhere):
             self._redirect(task, answer)
         elif isinstance(answer, Refused):

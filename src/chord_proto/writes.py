@@ -9,7 +9,7 @@ import attrs
 from chord_proto.context import Context, Purpose
 from chord_proto.effects import Write, WriteId
 from chord_proto.errors import LocalProtocolError
-from chord_proto.messages import Record
+from chord_proto.messages import Record, Space
 from chord_proto.table import Name, Table, is_newer, is_on, place_of
 from chord_proto.versions import HybridClock
 
@@ -29,7 +29,18 @@ class Pending:
 class Writes:
     """The table, and the writes on their way into it."""
 
-    __slots__ = ("_last", "accepted", "clock", "ctx", "failed", "pending", "table", "unshared", "width")
+    __slots__ = (
+        "_last",
+        "accepted",
+        "clock",
+        "ctx",
+        "failed",
+        "news",
+        "pending",
+        "table",
+        "unshared",
+        "width",
+    )
 
     def __init__(self, ctx: Context, records: Iterable[Record]) -> None:
         self.ctx = ctx
@@ -39,6 +50,8 @@ class Writes:
         self.accepted: dict[Name, tuple[Record, WriteId]] = {}
         """The newest record of each name that is not durable yet."""
         self.failed = False
+        self.news: list[tuple[Record, Record | None]] = []
+        """Records that have become durable, and what was there before; reset by who takes note."""
         self.width = 1
         """The ring's width as it was given to the driver."""
         self.unshared = 0
@@ -131,7 +144,9 @@ class Writes:
         for number in [number for number in self.pending if number <= write]:
             done = self.pending.pop(number)
             for item in done.changes:
-                self.table.put(item)
+                old = self.table.get(item.space, item.name)
+                if self.table.put(item) and item.space == Space.RECORD:
+                    self.news.append((item, old))
                 self._settle((item.space, item.name), number)
             for space, name in done.dropped:
                 if (space, name) not in self.accepted:

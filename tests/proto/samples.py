@@ -97,6 +97,9 @@ MESSAGES: dict[str, m.Message] = {
     "GetKeys, next page": m.GetKeys(**TO_B, request=1, place=2, space=0, prefix=b"", after=(2, 0, b"users/42")),
     "Keys": m.Keys(**TO_B, request=1, entries=(o.Entry(b"users/42", "0001", 5),), end=7, after=None),
     "Keys, more": m.Keys(**TO_B, request=1, entries=(), end=7, after=(2, 0, b"users/42")),
+    "AwaitChange": m.AwaitChange(**TO_B, request=1, name=b"users/42", after="0001"),
+    "AwaitChange, first": m.AwaitChange(**TO_B, request=1, name=b"users/42", after=None),
+    "Changed": m.Changed(**TO_B, request=1, changes=(o.Change("0002", b"v2", 5, False),), lagged=True, cursor="0002"),
     "Collect": m.Collect(**TO_B, request=1, entries=(m.Summary(0, b"users/42", "0001"),)),
 }
 OPERATIONS: dict[str, o.Operation] = {
@@ -110,6 +113,8 @@ OPERATIONS: dict[str, o.Operation] = {
     "Store": o.Store(b"any bytes"),
     "Fetch": o.Fetch(2**160 - 1),
     "Describe": o.Describe(),
+    "Await": o.Await(b"users/42", "0001"),
+    "Await, first": o.Await(b"users/42", None),
     "Scan": o.Scan(2**159),
     "Restore": o.Restore(b"users/42", b"v1", "0001", 1_700_000_000_000, o.ALL),
     "Scan, next page": o.Scan(2, 1, b"users/", (2, 0, b"users/42")),
@@ -121,6 +126,7 @@ RESULTS: dict[str, o.Result] = {
     "Fetched, absent": o.Fetched(None, None),
     "Stored": o.Stored("0001", B, (B, C)),
     "Page": o.Page((o.Entry(b"users/42", "0001", 0),), 7, (2, 0, b"users/42")),
+    "Changes": o.Changes((o.Change("0002", None, 5, True),), False, "0002+"),
     "Joined": o.Joined(),
     "Left": o.Left(handed_over=False),
     "Description": o.Description(A, "active", None, (B, C), True, 1, 2, 3, 4, True, False),

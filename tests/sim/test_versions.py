@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 import pytest
 
-from chord_adapters import ChordError, Timeout, VersionMismatch
+from chord_adapters import ChordError, Event, Lagged, Timeout, VersionMismatch
 from chord_adapters._node import Node
 from chord_adapters.memory import sleep
 from chord_adapters.testing import VirtualRing
@@ -209,4 +209,43 @@ def test_a_scan_tells_each_key_once_while_nodes_come_and_go() -> None:
 
     ring.run(walk)
     assert sorted(6 * [key.encode() for key in keys]) == sorted(found)
+    ring.close()
+
+
+@pytest.mark.parametrize("seed", range(10 if NIGHTLY else 3))
+def test_a_watch_tells_each_write_once_while_nodes_come_and_go(seed: int) -> None:
+    """In order and never twice; what is left out after a move of the range is announced by `Lagged`."""
+    ring = VirtualRing(6, seed=seed, latency=(0.001, 0.01))
+    written: list[str] = []
+    seen: list[Event | Lagged] = []
+    begun: list[str] = []
+
+    async def write() -> None:
+        for number in range(150):
+            written.append((await ring.nodes[0].put("k", b"%d" % number, timeout=30.0)).version)
+            await sleep(0.03)
+
+    async def read() -> None:
+        async with ring.nodes[1].watch("k", after=begun[0]) as watch:
+            async for each in watch:
+                seen.append(each)
+                if isinstance(each, Event) and each.value == b"149":
+                    return
+
+    async def all_of_it() -> None:
+        begun.append((await ring.nodes[0].put("k", b"begin")).version)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(comings_and_goings, ring))
+            async with anyio.create_task_group() as both:
+                both.start_soon(write)
+                both.start_soon(read)
+            group.cancel_scope.cancel()
+
+    ring.run(all_of_it)
+    versions = [each.version for each in seen if isinstance(each, Event)]
+    assert sorted(set(versions)) == versions
+    assert set(versions) <= set(written)
+    missed = sum(isinstance(each, Lagged) for each in seen)
+    assert versions == written or missed > 0
+    assert len(versions) > 100
     ring.close()

@@ -40,6 +40,7 @@ _COMMANDS = {
     "status": "look:status",
     "ring": "look:ring",
     "keys": "keys:keys",
+    "watch": "watch:watch",
     "export": "keys:export",
     "import": "keys:import_file",
     "check": "check:app",

@@ -85,7 +85,7 @@ def _field(name: str, hint: Any, bits: int) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return st.one_of([_field(name, argument, bits) for argument in arguments])
-    if name == "after" and hint is not types.NoneType:
+    if name == "after" and hint not in (types.NoneType, str):
         return st.tuples(places(bits), st.sampled_from(Space).map(int), NAMES)
     if name == "names":
         return st.lists(st.tuples(st.sampled_from(Space).map(int), NAMES), max_size=4).map(tuple)
@@ -128,6 +128,12 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
             "data": VALUES,
             "digest": st.binary(min_size=16, max_size=16),
         },
-        str: {"version": VERSIONS, "condition": VERSIONS | st.just(""), "phase": st.text(max_size=32)},
+        str: {
+            "version": VERSIONS,
+            "condition": VERSIONS | st.just(""),
+            "after": VERSIONS,
+            "cursor": VERSIONS,
+            "phase": st.text(max_size=32),
+        },
     }
     return tables[hint][name]

@@ -95,3 +95,19 @@ def test_bad_usage(chord: Command) -> None:
     assert 2 == chord("keys", "--limit", "0").status
     assert 1 == chord("import", "no such file").status
     assert 2 == chord("export", "--json").status
+
+
+def test_watch(chord: Command) -> None:
+    """What came after a version: one line each, for people or as JSON, until so many are told."""
+    first = chord.document("put", "watched", "1")
+    second = chord.document("put", "watched", "2")
+    gone = chord.document("delete", "watched")
+    said = chord("watch", "watched", "--after", first["version"], "--limit", "2", "--json")
+    events = [json.loads(line) for line in said.out.splitlines()]
+    assert {"key", "kind", "value", "version", "expires_at", "cursor"} == events[0].keys()
+    assert [("put", b"2", second["version"]), ("delete", None, gone["version"])] == [
+        (each["kind"], each["value"] and b64decode(each["value"]), each["version"]) for each in events
+    ]
+    plain = chord.fine("watch", "watched", "--after", events[0]["cursor"], "--limit", "1").decode()
+    assert f"delete {gone['version']}\n" == plain
+    assert 2 == chord("watch", "watched", "--after", "yesterday").status

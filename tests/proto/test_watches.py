@@ -1,0 +1,138 @@
+"""Watching a record, at its owner: what is told at once, who waits, and what is remembered for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from chord_proto.config import Config
+from chord_proto.effects import Effect
+from chord_proto.history import History, cursor_of
+from chord_proto.messages import AwaitChange, Changed, Elsewhere, PutRecord, Reason, Refused, Replicate
+from chord_proto.node import Node
+from chord_proto.operations import Change
+from tests.proto.rig import CONFIG, Rig, name_at, peer, record_at, request, sent, version
+
+KEY = name_at(5)
+
+
+def owner(**bounds: Any) -> tuple[Rig, Node]:
+    """Return the owner of (200, 10] whose replicas are at 60 and 100."""
+    config: Config = attrs.evolve(CONFIG, **bounds)
+    rig = Rig(config)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.under_way.clear()
+    return rig, node
+
+
+def put(rig: Rig, node: Node, value: bytes | None, write: int, expires: int = 0) -> list[Effect]:
+    """Let the node decide a write; return what it causes."""
+    return rig.receive(node, request(PutRecord, peer(150), node, 0, KEY, value, write, expires, number=1000 + write))
+
+
+def wait(rig: Rig, node: Node, after: str | None, number: int = 1) -> list[Effect]:
+    """Ask for what comes after."""
+    return rig.receive(node, request(AwaitChange, peer(150), node, KEY, after, number=number))
+
+
+def told(effects: list[Effect]) -> list[tuple[tuple[bytes | None, ...], bool]]:
+    """Return the values of what was told, and whether others may have been missed."""
+    return [(tuple(each.value for each in message.changes), message.lagged) for message in sent(Changed, effects)]
+
+
+def test_where_it_stands_and_what_came_since() -> None:
+    """Without a cursor only the cursor is told; with it all that came after, each once and in order."""
+    rig, node = owner()
+    put(rig, node, b"1", 1)
+    (begun,) = sent(Changed, wait(rig, node, None))
+    assert ((), False) == (begun.changes, begun.lagged)
+    put(rig, node, b"2", 2)
+    put(rig, node, None, 3)
+    put(rig, node, b"4", 4)
+    assert [((b"2", None, b"4"), False)] == told(wait(rig, node, begun.cursor, 2))
+
+
+def test_who_waits_is_told_as_soon_as_it_is_durable() -> None:
+    """Not when it is decided; and only the change that comes, to everybody who waits for it."""
+    rig, node = owner()
+    rig.durable = False
+    for number in (1, 2):
+        assert [] == told(wait(rig, node, "", number))
+    assert [] == told(put(rig, node, b"1", 1))
+    assert [((b"1",), False)] * 2 == told(rig.flush_writes())
+    assert [] == told(put(rig, node, b"2", 2)) + told(rig.flush_writes())
+
+
+def test_a_long_wait_ends_without_a_change() -> None:
+    """So that a watcher that is gone does not wait for ever."""
+    rig, node = owner()
+    put(rig, node, b"1", 1)
+    cursor = sent(Changed, wait(rig, node, None))[0].cursor
+    wait(rig, node, cursor, 2)
+    effects: list[Effect] = []
+    for _ in range(50):
+        effects += rig.tick(node, 0.5)
+        rig.humour()
+    (ended,) = sent(Changed, effects)
+    assert ((), False, cursor) == (ended.changes, ended.lagged, ended.cursor)
+    assert 0 == node.watches.count
+
+
+def test_expiry_is_a_change() -> None:
+    """It has the version that expires, comes at its time, and after a write instead of it not at all."""
+    rig, node = owner()
+    put(rig, node, b"short", 1, int(rig.now * 1000) + 300)
+    put(rig, node, b"long", 2, int(rig.now * 1000) + 700)
+    cursor = sent(Changed, wait(rig, node, None))[0].cursor
+    wait(rig, node, cursor, 2)
+    assert [] == told(rig.tick(node, 0.4))
+    effects = rig.tick(node, 0.2) + rig.tick(node, 0.11)
+    (ended,) = sent(Changed, effects)
+    assert (cursor + "+", True) == (ended.cursor, ended.changes[0].expired)
+    put(rig, node, b"again", 3)
+    assert [((None, b"again"), False)] == told(wait(rig, node, cursor, 3))
+
+
+def test_what_was_not_decided_here_may_have_followed_others() -> None:
+    """A copy that a former owner decided: the newest is told, and that some may have been missed."""
+    rig, node = owner()
+    put(rig, node, b"1", 1)
+    cursor = sent(Changed, wait(rig, node, None))[0].cursor
+    late = record_at(5, b"theirs", 1 << 40)
+    rig.receive(node, request(Replicate, peer(60), node, (late,), False, number=50))
+    assert [((b"theirs",), True)] == told(wait(rig, node, cursor, 2))
+
+
+def test_who_is_not_the_owner_does_not_tell() -> None:
+    """It says who is; and who waits hears of it when the range goes."""
+    rig, node = owner()
+    assert 1 == len(sent(Elsewhere, rig.receive(node, request(AwaitChange, peer(150), node, name_at(50), None))))
+    wait(rig, node, "", 2)
+    node.ring.set_predecessor(peer(7))
+    effects = rig.tick(node) + rig.tick(node, 0.5)
+    assert [Reason.NOT_READY] == [each.reason for each in sent(Refused, effects)]
+
+
+def test_watchers_have_a_bound() -> None:
+    """Beyond it they are refused as busy, whatever they watch."""
+    rig, node = owner(max_watchers=2)
+    effects = wait(rig, node, "", 1) + wait(rig, node, "", 2) + wait(rig, node, "", 3)
+    assert [(3, Reason.BUSY)] == [(each.request, each.reason) for each in sent(Refused, effects)]
+
+
+def test_the_history_has_bounds() -> None:
+    """It forgets the oldest, by number and by bytes, and never tells a part as if it were all."""
+    history = History(most_bytes=10)
+    for number in range(1, 6):
+        before = version(number - 1)
+        assert history.add(b"k", before, Change(version(number), b"xxx", 0, False))
+        assert history.add(b"other", before, Change(version(number), b"", 0, False))
+    assert 10 >= history.size
+    assert [version(4), version(5)] == [cursor_of(each) for each in history.since(b"k", version(3)) or ()]
+    assert None is history.since(b"k", version(1))
+    assert () == history.since(b"k", version(5))
+    many = History(most_bytes=1 << 20)
+    for number in range(1, 3000):
+        many.add(b"%d" % (number % 7), version(number - 7), Change(version(number), b"", 0, False))
+    assert 1024 == len(many.order) == sum(map(len, many.steps.values()))
