@@ -15,7 +15,7 @@ from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.records import record
 
-__all__ = [  # fmt: skip
+__all__ = [
     "Acknowledged",
     "Answer",
     "AnyMessage",
