@@ -43,7 +43,7 @@ def test_the_core_is_driven_in_under_60_lines() -> None:
     stored, fetched = run(program)
     version = stored.split("'")[1]
     assert stored.startswith("Stored(version=")
-    assert f"Fetched(value=b'some value', version='{version}')" == fetched
+    assert f"Fetched(value=b'some value', version='{version}', expires=0)" == fetched
 
 
 def test_every_program_is_tested_and_shown() -> None:
