@@ -125,15 +125,7 @@ class Node(Operations[Ticket]):
 
     def health(self) -> Health:
         """Return how the node is; with several places, the worst of them."""
-        nodes = self._driver.nodes
-        descriptions = [node.describe() for node in nodes]
-        return Health(
-            phase=descriptions[0].phase,
-            ready=self.is_ready,
-            small=any(each.small for each in descriptions),
-            unsafe=any(each.unsafe for each in descriptions),
-            pending=sum(each.pending for each in descriptions),
-        )
+        return Health.of([node.describe() for node in self._driver.nodes], ready=self.is_ready)
 
     def stats(self) -> NodeStats:
         """Return counters since the node began, and sizes now."""

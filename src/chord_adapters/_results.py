@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
+from chord_proto.operations import Description
 from chord_proto.peer import Peer
 
 
@@ -46,9 +49,12 @@ class Lagged:
 class Health:
     """How a node is (chord.md section 2, operating limits).
 
-    ``ready``: a member, and the records of its own range are here.  ``small``: the ring has at most r members,
-    which is outside the proof and quite usable.  ``unsafe``: a write to its range finds too few replicas.
-    ``pending``: how many changes of ranges and repairs are under way.
+    ``member``: of a ring.  ``ready``: and the records of its own range are here.  ``in_order``: its successor takes it
+    for its predecessor.  ``small``: the ring has at most r members, which is outside the proof and quite usable.
+    ``unsafe``: a write to its range finds too few replicas.  ``formed``: the ring has had as many addresses as a record has
+    replicas; until then it is forming.  ``missing``: how many replicas of its range are gone and not made up for.
+    ``pending``: arcs that are still to be handed to it.  ``last_repair``: how many seconds ago all replicas of its range
+    were last found complete, None for never.
     """
 
     phase: str
@@ -56,3 +62,30 @@ class Health:
     small: bool
     unsafe: bool
     pending: int
+    member: bool
+    in_order: bool
+    formed: bool
+    missing: int
+    last_repair: float | None
+
+    @property
+    def state(self) -> str:
+        """In one word: unsafe, small or ok."""
+        return "unsafe" if self.unsafe else "small" if self.small else "ok"
+
+    @classmethod
+    def of(cls, descriptions: Sequence[Description], *, ready: bool) -> Health:
+        """Return how a node is that describes itself so; of several virtual nodes, the worst."""
+        repairs = [each.repaired for each in descriptions]
+        return cls(
+            phase=descriptions[0].phase,
+            ready=ready,
+            small=any(each.small for each in descriptions),
+            unsafe=any(each.unsafe for each in descriptions),
+            pending=sum(each.pending for each in descriptions),
+            member=all(each.phase in ("active", "leaving") for each in descriptions),
+            in_order=all(each.in_order for each in descriptions),
+            formed=all(each.formed for each in descriptions),
+            missing=max(each.missing for each in descriptions),
+            last_repair=None if None in repairs else max(filter(None, repairs), default=0) / 1000,
+        )

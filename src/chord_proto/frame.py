@@ -284,7 +284,7 @@ class Frame:
 
     def describe(self) -> Description:
         """Return how the node sees itself, as a client's ``Describe`` is answered."""
-        routing, width = self.ctx.routing, self.ring.width
+        routing, width, repaired = self.ctx.routing, self.ring.width, self.repair.repaired
         living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
         return Description(
             me=self.ctx.me,
@@ -297,5 +297,9 @@ class Frame:
             peers=len(routing.known),
             pending=len(self.ranges.pending),
             small=len(living) < self.ctx.config.successors,
+            in_order=self.ring.in_order or routing.predecessor is None,
+            formed=width >= self.ctx.config.replicas,
+            missing=max(0, width - len(routing.replicas())),
+            repaired=None if repaired is None else int(1000 * (self.ctx.now - repaired)),
             unsafe=self.writes.failed or len(routing.replicas()) < majority(width),
         )

@@ -203,7 +203,13 @@ class Left:
 
 @record
 class Description:
-    """A node as it sees itself.  ``unsafe`` means that a write to its range finds too few replicas."""
+    """A node as it sees itself.
+
+    ``small``: its ring has at most r members.  ``unsafe``: a write to its range finds too few replicas.  ``in_order``: its
+    successor takes it for its predecessor.  ``formed``: the ring has had R distinct addresses.  ``missing``: how many
+    replicas of its range there were and are not now.  ``pending``: arcs that are still to be handed to it.  ``repaired``:
+    how many milliseconds ago all replicas were last found complete, None for never.
+    """
 
     me: Peer
     phase: str
@@ -216,6 +222,10 @@ class Description:
     pending: int
     small: bool
     unsafe: bool
+    in_order: bool
+    formed: bool
+    missing: int
+    repaired: int | None
 
 
 class Failure(Enum):

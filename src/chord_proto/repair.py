@@ -78,6 +78,7 @@ class Repair:
         "noticed",
         "ranges",
         "refused",
+        "repaired",
         "ring",
         "round",
         "started",
@@ -113,6 +114,8 @@ class Repair:
         """What the running round is about: the count of unshared changes, the replicas, the predecessor."""
         self.clean: tuple[int, tuple[Peer, ...], Peer | None] | None = None
         """What the last complete round was about: if it still holds, every replica has everything."""
+        self.repaired: float | None = None
+        """When that was."""
         self.noticed: tuple[object, ...] = ()
         self.heir: Peer | None = None
         self.handed: dict[tuple[int, int], None] = {}
@@ -166,6 +169,7 @@ class Repair:
         if not self.todo:
             self.clean = self.started
             if self.is_clean:
+                self.repaired = self.ctx.now
                 self.graves.collect()
             return
         peer = self.todo.pop(0)

@@ -98,6 +98,7 @@ class Ring(RingState):
         elif isinstance(answer, Neighbours):
             self._adopt(successor, answer)
             between_us = answer.predecessor
+            self.in_order = between_us == self.ctx.me
             if between_us is None or between(between_us.id, self.ctx.me.id, successor.id):
                 self.skipped = True
             if (

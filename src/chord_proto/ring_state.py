@@ -86,6 +86,7 @@ class RingState:
         "ctx",
         "dialling",
         "entered",
+        "in_order",
         "phase",
         "skipped",
         "slot",
@@ -109,6 +110,8 @@ class RingState:
         self.skipped = False
         """Set when the successor turns out to take an earlier node for its predecessor; reset by who takes note."""
         self._askers: dict[int, tuple[Peer, float]] = {}
+        self.in_order = True
+        """Whether the successor, when last asked, took this node for its predecessor."""
         self.width = 1
         """The largest number of distinct addresses that the ring is known to have had, up to R."""
 

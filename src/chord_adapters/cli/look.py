@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import anyio
+import attrs
 from cyclopts import Parameter
 
+from chord_adapters._results import Health
 from chord_adapters.cli._options import PLAIN, Asking, ask
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import hexadecimal, peer_fields, print_columns, print_json
@@ -58,7 +60,7 @@ def locate(
 def status(*, asking: Asking = PLAIN) -> int:
     """Show one node as it sees itself; status 1 while too few replicas of its range can be written."""
     description = ask(asking, lambda client: client.describe(timeout=asking.patience))
-    health = "unsafe" if description.unsafe else "small" if description.small else "ok"
+    health = Health.of([description], ready=description.phase == "active" and not description.pending)
     if asking.json:
         print_json(
             {
@@ -70,7 +72,7 @@ def status(*, asking: Asking = PLAIN) -> int:
                 "keys": description.keys,
                 "bytes": description.bytes,
                 "peers": description.peers,
-                "health": health,
+                "health": {"state": health.state, **attrs.asdict(health)},
             }
         )
     else:
@@ -83,7 +85,14 @@ def status(*, asking: Asking = PLAIN) -> int:
             ("keys", description.keys),
             ("bytes", description.bytes),
             ("peers", description.peers),
-            ("health", health),
+            ("health", health.state),
+            (
+                "ring",
+                f"{'in order' if health.in_order else 'not in order'}, {'formed' if health.formed else 'forming'}",
+            ),
+            ("replicas", f"{health.missing} missing" if health.missing else "complete"),
+            ("hand-offs", f"{health.pending} pending"),
+            ("last repair", "never" if health.last_repair is None else f"{health.last_repair:.0f} s ago"),
         ]
         print_columns(rows)
     return Status.FAILED if description.unsafe else Status.FINE

@@ -138,7 +138,12 @@ def test_status(ring: list[Node], chord: Command) -> None:
     assert is_peer(status["predecessor"])
     assert [True, True] == [is_peer(peer) for peer in status["successors"]]
     assert 2 <= status["peers"]
-    assert "small" == status["health"]
+    health = status["health"]
+    assert {
+        "state", "phase", "ready", "small", "unsafe", "pending", "member", "in_order", "formed", "missing", "last_repair"
+    } == health.keys()  # fmt: skip
+    assert ("small", True, True, False) == (health["state"], health["member"], health["formed"], health["unsafe"])
+    assert "in order, formed" in chord.fine("status").decode()
 
 
 def test_ring(ring: list[Node], chord: Command) -> None:
