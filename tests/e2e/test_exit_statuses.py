@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 def test_wrong_usage() -> None:
     """Wrong usage ends with 2; what all counts as that is in the tests of the adapters."""
-    done = chord("put", "key", "value", "--ttl", "5")
+    done = chord("put", "key", "value", "--colour", "5")
     assert (2, b"") == (done.returncode, done.stdout)
-    assert b"chord: Unknown option: --ttl.\n" == done.stderr
+    assert b"chord: Unknown option: --colour.\n" == done.stderr
 
 
 def test_a_demo_of_a_file_that_is_not_there() -> None:
