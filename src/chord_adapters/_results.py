@@ -43,7 +43,8 @@ class Health:
 
     ``ready``: a member, and the records of its own range are here.  ``small``: the ring has at most r members,
     which is outside the proof and quite usable.  ``unsafe``: a write to its range finds too few replicas.
-    ``pending``: how many changes of ranges and repairs are under way.
+    ``pending``: how many changes of ranges and repairs are under way.  ``storage_failed``: nothing can be made durable
+    any more, so that the node serves reads and refuses writes until it is opened again.
     """
 
     phase: str
@@ -51,3 +52,4 @@ class Health:
     small: bool
     unsafe: bool
     pending: int
+    storage_failed: bool = False

@@ -46,6 +46,7 @@ from chord_adapters._memory_opening import current, open_client, open_driver, wa
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -90,6 +91,7 @@ async def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -108,6 +110,7 @@ async def open_node(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,

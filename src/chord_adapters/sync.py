@@ -36,6 +36,7 @@ from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, PutResult
 from chord_adapters.asyncio import connect as connect_async
 from chord_adapters.asyncio import open_node as open_async
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.operations import Description, Located
 from chord_proto.peer import Address, Peer
@@ -76,6 +77,7 @@ def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -87,6 +89,7 @@ def open_node(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,
