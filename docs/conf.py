@@ -24,6 +24,6 @@ myst_heading_anchors = 3
 
 nitpicky = True
 nitpick_ignore_regex = [  # bases that are not on these pages: the standard library's, and private ones
-    ("py:class", r"(enum|collections|contextlib|hypothesis)\..*"),
+    ("py:class", r"(enum|collections|contextlib|hypothesis|pathlib)\..*"),
     ("py:class", r"chord_proto\.frame\.Frame|chord_adapters\.(.*\.)?_.*"),
 ]

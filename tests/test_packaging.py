@@ -51,7 +51,7 @@ def test_the_pytest_plugin_is_installed() -> None:
 
 def test_extras() -> None:
     """The extras are those that the README names; those of later releases are absent."""
-    assert ["all", "cli", "testing", "trio"] == sorted(metadata("chord-dht").get_all("Provides-Extra") or [])
+    assert ["all", "cli", "sqlite", "testing", "trio"] == sorted(metadata("chord-dht").get_all("Provides-Extra") or [])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_extras() -> None:
         ("chord_adapters.asyncio", ["trio"]),
         ("chord_adapters.sync", ["trio"]),
         ("chord_adapters.memory", ["trio"]),
+        ("chord_adapters.storage", ["trio", "asyncio", "apsw"]),
         ("chord_adapters.testing.conformance", ["trio"]),
+        ("chord_adapters.testing.storage", ["trio", "apsw"]),
         ("chord_adapters.cli", ["trio", "asyncio", "cyclopts"]),
         *([("chord_adapters.trio", ["chord_adapters.asyncio"])] if find_spec("trio") else []),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import attrs
@@ -12,6 +12,7 @@ import attrs
 from chord_adapters._engine import Engine
 from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
 from chord_adapters._guests import MAX_GUESTS, Guest, Guests
+from chord_adapters._keeper import Keeper
 from chord_adapters._links import Loss, Standing
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime, Waiter
@@ -19,7 +20,7 @@ from chord_adapters._turns import Ticket
 from chord_proto.config import Config
 from chord_proto.connection import Hello
 from chord_proto.effects import Effect, Finished, Misbehaved, OpId, Send, Write, WriteId
-from chord_proto.messages import Message, Perform, Reason, Refused, Request
+from chord_proto.messages import Message, Perform, Reason, Record, Refused, Request
 from chord_proto.node import Node
 from chord_proto.operations import Describe, Failed, Failure, Left, Result
 from chord_proto.peer import Address, Peer
@@ -56,7 +57,14 @@ class _Awaited:
 
 
 class Driver(Engine):
-    """Hosts the nodes of one address."""
+    """Hosts the nodes of one address.
+
+    ``contacts`` are those that it was told to join by, ``remembered`` those that it knew in an earlier life, in which
+    it was ``incarnation`` - 1 at the most; ``records`` are what each virtual node, by its index, held then.
+    """
+
+    keeper: Keeper | None = None
+    """What makes records durable; without one they live in memory."""
 
     def __init__(
         self,
@@ -69,16 +77,28 @@ class Driver(Engine):
         contacts: Sequence[Address],
         seed: int,
         recorder: Recorder | None = None,
+        remembered: Sequence[Address] = (),
+        incarnation: int | None = None,
+        records: Callable[[int], Iterable[Record]] = lambda index: (),
+        width: int = 0,
     ) -> None:
         super().__init__(runtime, config, Hello(network, config.bits, address), patient=False)
         self.address = address
-        self.contacts = tuple(contacts)
+        self._told = tuple(contacts)
+        self.contacts = tuple(dict.fromkeys((*contacts, *remembered)))
         self.counters = DriverCounters()
-        incarnation = int(runtime.civil() * 1_000_000)
+        life = int(runtime.civil() * 1_000_000) if incarnation is None else incarnation
         self._recorder = recorder
         make = Node if recorder is None else recorder.node
         self.nodes = tuple(
-            make(Peer.at(address, index, bits=config.bits), seed=seed + index, config=config, incarnation=incarnation)
+            make(
+                Peer.at(address, index, bits=config.bits),
+                seed=seed + index,
+                config=config,
+                incarnation=life,
+                records=records(index),
+                width=width,
+            )
             for index in range(virtual_nodes)
         )
         self._by_id = {node.me.id: node for node in self.nodes}
@@ -87,6 +107,7 @@ class Driver(Engine):
                 f"two of the {virtual_nodes} virtual nodes of {address} fall on one place: more bits needed"
             )
         self._op = 0
+        self._joining: dict[int, OpId] = {}
         self._tickets: dict[OpId, Ticket] = {}
         self._leaving: dict[OpId, Waiter] = {}
         self._awaited: dict[_Awaited, None] = {}
@@ -112,11 +133,15 @@ class Driver(Engine):
             others_here = len(self.nodes) > 1 and (self.contacts or node.me.index)
             via = (*self.contacts, self.address) if others_here else self.contacts
             if via:
-                self._carry_out(node, node.join(self._next_op(), via, now=self._now))
+                self._join(node, via)
             else:
                 self._carry_out(node, node.create(now=self._now))
         for contact in self.contacts:
             self.links.dial(contact, self._now)
+
+    def _join(self, node: Node, via: tuple[Address, ...]) -> None:
+        op = self._joining[node.me.index] = self._next_op()
+        self._carry_out(node, node.join(op, via, now=self._now))
 
     @property
     def is_ready(self) -> bool:
@@ -301,15 +326,19 @@ class Driver(Engine):
                 if type(effect) is Send:
                     self._send(effect.to, effect.message)
                 elif type(effect) is Write:
-                    write = effect.id
+                    if self._is_durable(node, effect):
+                        write = effect.id
                 elif type(effect) is Finished:
                     self._finished(effect.op, effect.result)
                 else:
                     self._notice(node, effect)
             if write is None:
                 return
-            # Records live in memory only: durable is what has been handed out.
             effects = node.written(write, now=self._now)
+
+    def _is_durable(self, node: Node, write: Write) -> bool:
+        """Take a write, and tell whether it is durable now: records live in memory only, so that it is."""
+        return True
 
     def _send(self, to: Address, message: Message) -> None:
         if to != self.address:
@@ -365,11 +394,13 @@ class Driver(Engine):
             return self._taken
         if self.nodes[0].phase is not Phase.JOINING:
             return None
-        known = [self.links.contact(address) for address in self.contacts]
-        reasons = [contact.reason for contact in known if contact.standing is Standing.REFUSED]
-        if not reasons or any(contact.standing in (Standing.UP, Standing.UNKNOWN) for contact in known):
+        # What it was told counts, and not what is at an address that it remembers.
+        told = [self.links.contact(address) for address in self._told]
+        reasons = [contact.reason for contact in told if contact.standing is Standing.REFUSED]
+        standings = {self.links.contact(address).standing for address in self.contacts}
+        if not reasons or standings & {Standing.UP, Standing.UNKNOWN}:
             return None
-        if len(reasons) < len(known) and now - self._began < HOPELESS_AFTER:
+        if len(reasons) < len(told) and now - self._began < HOPELESS_AFTER:
             return None
         return reasons[0]
 

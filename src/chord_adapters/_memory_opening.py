@@ -16,6 +16,7 @@ from chord_adapters._memory_links import micros
 from chord_adapters._memory_network import CURRENT, Network
 from chord_adapters._memory_runtime import VirtualRuntime, VirtualWaiter
 from chord_adapters._opening import FilePath, Opening, check_config, check_network
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 
 _shared: anyio.lowlevel.RunVar[Network] = anyio.lowlevel.RunVar("chord network")
@@ -46,6 +47,7 @@ def open_driver(
     advertise: str | None,
     seed: int | None,
     record: FilePath | None = None,
+    storage: Storage | None = None,
 ) -> Driver:
     """Start the nodes of a process; raises `ValueError`, `TypeError`, and `OSError` for an address in use."""
     simulation = net._simulation
@@ -53,6 +55,7 @@ def open_driver(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,
@@ -70,8 +73,8 @@ def open_driver(
     if opening.join and all(contact == where for contact in opening.join):
         raise ValueError(f"{address} is the node's own address: there is nobody to join by")
     contacts = tuple(dict.fromkeys(str(contact) for contact in opening.join if contact != where))
-    runtime = VirtualRuntime(simulation, address)
-    driver = runtime.engine = opening.driver(runtime, where, contacts)
+    runtime = VirtualRuntime(simulation, address, write_delay=net._write_delay)
+    driver = runtime.engine = opening.driver(runtime, where, contacts, opening.keeper_now(runtime))
     simulation.silent.pop(address, None)
     simulation.listening[address] = runtime
     driver.start()

@@ -20,6 +20,7 @@ from chord_adapters._memory_host import NEVER
 from chord_adapters._memory_links import EPOCH, MICROS, Micros, micros
 from chord_adapters._memory_simulation import Simulation
 from chord_adapters._runtime import Outcome
+from chord_adapters._worker import Done, Work, attempt
 from chord_proto.node import Node
 from chord_proto.peer import Address
 
@@ -190,9 +191,10 @@ class VirtualRuntime:
 
     engine: Engine
 
-    def __init__(self, simulation: Simulation, address: Address) -> None:
+    def __init__(self, simulation: Simulation, address: Address, *, write_delay: Micros = 0) -> None:
         self.simulation = simulation
         self.address = address
+        self._write_delay = write_delay
         self.wires: dict[VirtualWire, None] = {}
         self._dials: dict[Link, Callable[[], None]] = {}
         self._due: Micros = NEVER
@@ -246,6 +248,14 @@ class VirtualRuntime:
     def hang_up(self, link: Link) -> None:
         """Give up dialling."""
         self._dials.pop(link, None)
+
+    def persist(self, work: Work, done: Done) -> None:
+        """Carry out ``work`` at once, and say so as long after as a write takes in this network."""
+        error = attempt(work)
+        if self._stopped:  # Nobody may be left who lets time pass.
+            done(error)
+        else:
+            self.later(self.simulation.now + self._write_delay, lambda: done(error))
 
     def stop(self) -> None:
         """Listen no more, and be woken no more."""

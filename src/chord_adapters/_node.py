@@ -6,6 +6,7 @@ import attrs
 
 from chord_adapters._arguments import place_of, timeout_of
 from chord_adapters._driver import Driver, DriverCounters
+from chord_adapters._keeper import StorageCounters
 from chord_adapters._links import LinkCounters
 from chord_adapters._operations import Operations
 from chord_adapters._results import Health
@@ -28,6 +29,8 @@ class NodeStats:
     """Connections that we dialled, now."""
     calls: int
     """Calls that are not finished, now."""
+    storage: StorageCounters | None = None
+    """What was handed to the storage; None without one."""
 
 
 class Node(Operations[Ticket]):
@@ -125,7 +128,9 @@ class Node(Operations[Ticket]):
 
     def health(self) -> Health:
         """Return how the node is; with several places, the worst of them."""
-        return Health.of([node.describe() for node in self._driver.nodes], ready=self.is_ready)
+        failed = self._driver.keeper is not None and self._driver.keeper.failure is not None
+        descriptions = [node.describe() for node in self._driver.nodes]
+        return Health.of(descriptions, ready=self.is_ready, storage_failed=failed)
 
     def stats(self) -> NodeStats:
         """Return counters since the node began, and sizes now."""
@@ -137,6 +142,7 @@ class Node(Operations[Ticket]):
             inbound=len(driver.links.inbound),
             outbound=len(driver.links.outbound),
             calls=self._calls,
+            storage=None if driver.keeper is None else driver.keeper.counted(),
         )
 
     async def describe(self, *, place: int | None = None, timeout: float | None = None) -> Description:

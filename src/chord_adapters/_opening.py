@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,8 +16,11 @@ import attrs
 from chord_adapters._address import HostPort, parse
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
+from chord_adapters._keeper import Keeper, begin
+from chord_adapters._kept import KeptDriver
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.connection import Hello
 from chord_proto.peer import Address
@@ -25,6 +29,7 @@ FilePath: TypeAlias = str | PathLike[str]
 """How callers name a file."""
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[Any]]]
 """The loop's own ``getaddrinfo`` for TCP."""
+_STORAGE = ("load", "apply", "close")
 
 
 @attrs.frozen
@@ -39,6 +44,7 @@ class Opening:
     network: str
     seed: int
     record: Path | None
+    storage: Storage | None
 
     @classmethod
     def of(
@@ -52,6 +58,7 @@ class Opening:
         advertise: str | None,
         seed: int | None,
         record: FilePath | None,
+        storage: Storage | None,
     ) -> Opening:
         """Check the arguments; raises `ValueError` and `TypeError`."""
         where = parse(listen, what="listen address", port_zero=True)
@@ -67,6 +74,8 @@ class Opening:
             raise ValueError(f"virtual_nodes is from 1 to {config.max_virtual_nodes}, not {virtual_nodes}")
         if seed is not None:
             _check_int("seed", seed)
+        if storage is not None and not all(callable(getattr(storage, each, None)) for each in _STORAGE):
+            raise TypeError(f"storage is a Storage, for example SqliteStorage(path), not {type(storage).__name__}")
         return cls(
             listen=where,
             advertise=told,
@@ -76,13 +85,33 @@ class Opening:
             network=network,
             seed=secrets.randbits(64) if seed is None else seed,
             record=None if record is None else Path(record),
+            storage=storage,
         )
 
-    def driver(self, runtime: Runtime, address: HostPort, contacts: tuple[Address, ...]) -> Driver:
-        """Return the driver of the nodes; raises `OSError` when they cannot be recorded."""
-        recorder = None if self.record is None else Recorder(self.record)
+    async def keeper(self, runtime: Runtime) -> Keeper | None:
+        """Load the storage, if there is one, outside the loop; raises what it raises, and `ValueError`."""
+        if self.storage is None:
+            return None
+        return await Keeper.opened(
+            self.storage, runtime, network=self.network, places=self.virtual_nodes, bits=self.config.bits
+        )
+
+    def keeper_now(self, runtime: Runtime) -> Keeper | None:
+        """Do what `keeper` does, at once."""
+        if self.storage is None:
+            return None
+        civil, places, bits = runtime.civil(), self.virtual_nodes, self.config.bits
+        return Keeper(self.storage, begin(self.storage, civil=civil, network=self.network, places=places, bits=bits))
+
+    def driver(
+        self, runtime: Runtime, address: HostPort, contacts: tuple[Address, ...], keeper: Keeper | None = None
+    ) -> Driver:
+        """Return the driver of the nodes, to which the keeper belongs now; `OSError` when they cannot be recorded."""
+        recorder: Recorder | None = None
         try:
-            return Driver(
+            recorder = None if self.record is None else Recorder(self.record)
+            make = Driver if keeper is None else partial(KeptDriver, keeper)
+            return make(
                 runtime,
                 str(address),
                 config=self.config,
@@ -95,6 +124,8 @@ class Opening:
         except BaseException:
             if recorder is not None:
                 recorder.close()
+            if keeper is not None:
+                keeper.close(runtime, flush=False)
             raise
 
     def address(self, sock: socket.socket) -> HostPort:

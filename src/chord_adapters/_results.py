@@ -54,7 +54,8 @@ class Health:
     ``unsafe``: a write to its range finds too few replicas.  ``formed``: the ring has had as many addresses as a record has
     replicas; until then it is forming.  ``missing``: how many replicas of its range are gone and not made up for.
     ``pending``: arcs that are still to be handed to it.  ``last_repair``: how many seconds ago all replicas of its range
-    were last found complete, None for never.
+    were last found complete, None for never.  ``storage_failed``: nothing can be made durable any more, so that the node
+    serves reads and refuses writes until it is opened again.
     """
 
     phase: str
@@ -67,6 +68,7 @@ class Health:
     formed: bool
     missing: int
     last_repair: float | None
+    storage_failed: bool = False
 
     @property
     def state(self) -> str:
@@ -74,7 +76,7 @@ class Health:
         return "unsafe" if self.unsafe else "small" if self.small else "ok"
 
     @classmethod
-    def of(cls, descriptions: Sequence[Description], *, ready: bool) -> Health:
+    def of(cls, descriptions: Sequence[Description], *, ready: bool, storage_failed: bool = False) -> Health:
         """Return how a node is that describes itself so; of several virtual nodes, the worst."""
         repairs = [each.repaired for each in descriptions]
         return cls(
@@ -88,4 +90,5 @@ class Health:
             formed=all(each.formed for each in descriptions),
             missing=max(each.missing for each in descriptions),
             last_repair=None if None in repairs else max(filter(None, repairs), default=0) / 1000,
+            storage_failed=storage_failed,
         )

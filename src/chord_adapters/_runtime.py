@@ -5,6 +5,7 @@ Nothing here waits but `Waiter.wait`, and everything is called in the thread of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from chord_adapters._links import Link
@@ -44,6 +45,12 @@ class Runtime(Protocol):
 
     def waiter(self) -> Waiter:
         """Return a fresh waiter."""
+
+    def persist(self, work: Callable[[], None], done: Callable[[Exception | None], None]) -> None:
+        """Carry out ``work``, which blocks, outside the loop and after all that was asked for here before.
+
+        Then, in a later turn of the loop, call ``done`` with what it raised, None if nothing.
+        """
 
     def stop(self) -> None:
         """Close the listening socket and stop the timer, at once."""

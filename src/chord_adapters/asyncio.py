@@ -40,6 +40,8 @@ from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._runtime import Outcome
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
+from chord_adapters._worker import Done, Work, Worker
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -80,6 +82,7 @@ async def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -93,14 +96,19 @@ async def open_node(
     ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat, and
     ``record`` is a new file for all that it is told and does, for ``chord replay``.
 
+    ``storage`` keeps the records, see `chord_adapters.storage`; without one they live in memory.  It is loaded on
+    entering, and closed when the node has ended.  A node that was a member before joins by the members that it knew,
+    too; if it finds none within some seconds, it is a ring of its own, which merges with others later.
+
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
-    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use or a file that exists, and on
-    exit `Closed` when the node died and the body raised nothing.
+    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, a file that exists or a storage
+    that cannot be used, and on exit `Closed` when the node died and the body raised nothing.
     """
     opening = Opening.of(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,
@@ -268,6 +276,7 @@ class _Runtime:
         self._due = 0.0
         self._stopped = False
         self._all_gone: asyncio.Future[None] | None = None
+        self._worker: Worker | None = None
 
     async def open(self, opening: Opening) -> Driver:
         """Listen, and start the nodes."""
@@ -275,7 +284,8 @@ class _Runtime:
         driver: Driver | None = None
         try:
             contacts = await opening.contacts(sock, self._resolve)
-            self.engine = driver = opening.driver(self, opening.address(sock), contacts)
+            keeper = await opening.keeper(self)
+            self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
             self._server = await self.loop.create_server(
                 lambda: _Wire(self, None), sock=sock, backlog=128, start_serving=False
             )
@@ -304,7 +314,26 @@ class _Runtime:
                 self._all_gone = self.loop.create_future()
                 await asyncio.wait([self._all_gone], timeout=patience)
         finally:
-            await self._close_now()
+            try:
+                await self._close_now()
+            finally:
+                await self._close_storage()
+
+    async def _close_storage(self) -> None:
+        """Wait until the storage is let go, however long the disk takes: cancelling this does not leave it locked."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        ended = self.loop.create_future()
+        worker.end(lambda: ended.set_result(None))
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.wait([ended])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _close_now(self) -> None:
         """Close what is left; cancelling this does not hinder it, since it only takes a few turns of the loop."""
@@ -394,6 +423,11 @@ class _Runtime:
         task = self._dials.pop(link, None)
         if task is not None:
             task.cancel()
+
+    def persist(self, work: Work, done: Done) -> None:
+        if self._worker is None:
+            self._worker = Worker(self.loop.call_soon_threadsafe)
+        self._worker.do(work, done)
 
     def stop(self) -> None:
         self._stopped = True

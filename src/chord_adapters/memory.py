@@ -48,6 +48,7 @@ from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, Lagged, PutResult
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -95,6 +96,7 @@ async def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -113,6 +115,7 @@ async def open_node(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,

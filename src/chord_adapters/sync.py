@@ -42,6 +42,7 @@ from chord_adapters._watch import Event, Seen
 from chord_adapters._watch import Watcher as AsyncWatcher
 from chord_adapters.asyncio import connect as connect_async
 from chord_adapters.asyncio import open_node as open_async
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.operations import Description, Located
 from chord_proto.peer import Address, Peer
@@ -85,6 +86,7 @@ def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -96,6 +98,7 @@ def open_node(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,

@@ -14,12 +14,12 @@ import math
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
-from chord_adapters._address import listening_socket, parse, tune
+from chord_adapters._address import listening_socket, parse
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
@@ -36,13 +36,15 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult
-from chord_adapters._runtime import Outcome
 from chord_adapters._scan import Key
+from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
+from chord_adapters._worker import Done, Work, Worker
+from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.peer import Peer
 
@@ -84,6 +86,7 @@ async def open_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -97,14 +100,19 @@ async def open_node(
     ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat, and
     ``record`` is a new file for all that it is told and does, for ``chord replay``.
 
+    ``storage`` keeps the records, see `chord_adapters.storage`; without one they live in memory.  It is loaded on
+    entering, and closed when the node has ended.  A node that was a member before joins by the members that it knew,
+    too; if it finds none within some seconds, it is a ring of its own, which merges with others later.
+
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
-    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use or a file that exists, and on
-    exit `Closed` when the node died and the body raised nothing.
+    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, a file that exists or a storage
+    that cannot be used, and on exit `Closed` when the node died and the body raised nothing.
     """
     opening = Opening.of(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,
@@ -113,6 +121,7 @@ async def open_node(
     )
     failure: BaseException | None = None
     driver: Driver | None = None
+    runtime: _Runtime | None = None
     async with trio.open_nursery() as nursery:
         # What the body raises must not pass through the nursery, or it would come out as a group.
         try:
@@ -127,6 +136,8 @@ async def open_node(
                 raise
         except BaseException as error:  # noqa: BLE001 -- raised below
             failure = error
+        if runtime is not None:
+            await runtime.close_storage()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -139,6 +150,7 @@ async def serve_node(
     *,
     join: Sequence[str] = (),
     config: Config = _CONFIG,
+    storage: Storage | None = None,
     virtual_nodes: int = 1,
     network: str = "chord",
     advertise: str | None = None,
@@ -154,6 +166,7 @@ async def serve_node(
         listen,
         join=join,
         config=config,
+        storage=storage,
         virtual_nodes=virtual_nodes,
         network=network,
         advertise=advertise,
@@ -190,127 +203,6 @@ async def connect(address: str, *, network: str = "chord", config: Config = _CON
         raise asker.closed()
 
 
-class _Waiter:
-    """Lets one task wait for one outcome: half the cost of a `trio.Event`, for which any number may wait."""
-
-    __slots__ = ("_outcome", "_resolved", "_task")
-
-    def __init__(self) -> None:
-        self._outcome: Outcome = None
-        self._resolved = False
-        self._task: trio.lowlevel.Task | None = None
-
-    def resolve(self, outcome: Outcome) -> None:
-        if self._resolved:
-            return
-        self._resolved = True
-        self._outcome = outcome
-        if self._task is not None:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
-
-    async def wait(self) -> Outcome:
-        if self._resolved:
-            await trio.lowlevel.checkpoint()
-        else:
-            self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
-        return self._outcome
-
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-
-class _Wire:
-    """One TCP connection: one task reads, one writes all that is queued when it gets its turn."""
-
-    def __init__(self, runtime: _Runtime, stream: trio.SocketStream) -> None:
-        self.link: Link | None = None
-        self._runtime = runtime
-        self._stream = stream
-        self._scope = trio.CancelScope()
-        self._wanted = trio.Event()
-        self._drained = trio.Event()
-        self._sending = 0
-        self._rest = b""
-        self._closing = False
-        tune(stream.socket.setsockopt)
-
-    async def run(self) -> None:
-        """Serve the connection until it ends."""
-        assert self.link is not None
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write, self.link)
-                    await self._read(self.link)
-                    self._scope.cancel()
-        finally:
-            self._stream.socket.close()
-            self._runtime.lost(self)
-            self._runtime.engine.lost(self.link)
-
-    async def _read(self, link: Link) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while data := await self._stream.receive_some(READ_SIZE):
-                self._runtime.engine.received(link, bytes(data))
-                # Who does not read our answers need not ask for more.
-                while link.backlog or (self._sending > HIGH_WATER and not link.dialled):
-                    self._drained = trio.Event()
-                    await self._drained.wait()
-                    self._runtime.engine.drained(link)
-
-    async def _write(self, link: Link) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while True:
-                while data := self._take(link):
-                    self._sending = len(data)
-                    await self._stream.send_all(data)
-                    self._sending = 0
-                self._drained.set()
-                if self._closing:
-                    break
-                self._wanted = trio.Event()
-                await self._wanted.wait()
-        self._scope.cancel()
-
-    def _take(self, link: Link) -> bytes:
-        rest, self._rest = self._rest, b""
-        return rest or link.take()
-
-    def wake(self) -> None:
-        self._wanted.set()
-
-    def pending(self) -> int:
-        return self._sending + len(self._rest)
-
-    def close(self) -> None:
-        self._closing = True
-        if not self._sending:
-            self._send_at_once()
-        self.wake()
-
-    def _send_at_once(self) -> None:
-        """Send what the system takes without waiting: a goodbye must go out though all tasks are being cancelled."""
-        assert self.link is not None
-        descriptor = self._stream.socket.fileno()
-        data = self._take(self.link)
-        if descriptor < 0 or not data:
-            return
-        raw = socket.socket(fileno=descriptor)
-        try:
-            self._rest = data[raw.send(data) :]
-        except OSError:
-            self._rest = data  # Too much for now, or broken: the writing task will see.
-        finally:
-            raw.detach()
-
-    def abort(self) -> None:
-        self._scope.cancel()
-        self._stream.socket.close()
-
-
 class _Runtime:
     """What the loop does for one node or client."""
 
@@ -318,23 +210,28 @@ class _Runtime:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self._wires: set[_Wire] = set()
+        self._wires: set[TrioWire] = set()
         self._listener: trio.SocketListener | None = None
         self._dials: dict[Link, trio.CancelScope] = {}
         self._sleep = trio.CancelScope()
         self._due = math.inf
         self._stopped = False
         self._all_gone = trio.Event()
+        self._worker: Worker | None = None
 
     async def open(self, opening: Opening) -> Driver:
         """Listen, and start the nodes."""
         sock = listening_socket(await _resolve(opening.listen.host, opening.listen.port))
+        driver: Driver | None = None
         try:
             contacts = await opening.contacts(sock, _resolve)
-            driver = opening.driver(self, opening.address(sock), contacts)
+            keeper = await opening.keeper(self)
+            self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
             self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         except BaseException:
             sock.close()
+            if driver is not None:
+                driver.abort()
             raise
         self.start(driver)
         self._spawn(self._accept, self._listener)
@@ -353,7 +250,7 @@ class _Runtime:
             with trio.move_on_after(FLUSH_TIMEOUT):
                 await self._all_gone.wait()
 
-    def lost(self, wire: _Wire) -> None:
+    def lost(self, wire: TrioWire) -> None:
         """Forget a connection that is closed."""
         self._wires.discard(wire)
         if not self._wires:
@@ -379,7 +276,7 @@ class _Runtime:
                 if error.errno in _OUT_OF_RESOURCES:
                     await trio.sleep(_ACCEPT_PAUSE)
                 continue
-            wire = _Wire(self, stream)
+            wire = TrioWire(self, stream)
             wire.link = self.engine.accepted(wire)
             if wire.link is None:
                 stream.socket.close()
@@ -405,8 +302,8 @@ class _Runtime:
     def civil(self) -> float:
         return time.time()
 
-    def waiter(self) -> _Waiter:
-        return _Waiter()
+    def waiter(self) -> TrioWaiter:
+        return TrioWaiter()
 
     def wake_at(self, when: float) -> None:
         self._due = when
@@ -431,7 +328,7 @@ class _Runtime:
         finally:
             self._dials.pop(link, None)
         if stream is not None:
-            wire = _Wire(self, stream)
+            wire = TrioWire(self, stream)
             wire.link = link
             self._wires.add(wire)
             self.engine.dialled(link, wire)
@@ -443,6 +340,20 @@ class _Runtime:
         scope = self._dials.pop(link, None)
         if scope is not None:
             scope.cancel()
+
+    def persist(self, work: Work, done: Done) -> None:
+        if self._worker is None:
+            self._worker = Worker(trio.lowlevel.current_trio_token().run_sync_soon)
+        self._worker.do(work, done)
+
+    async def close_storage(self) -> None:
+        """Wait until the storage is let go, however long the disk takes: cancelling this does not leave it locked."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            ended = trio.Event()
+            worker.end(ended.set)
+            with trio.CancelScope(shield=True):
+                await ended.wait()
 
     def stop(self) -> None:
         self._stopped = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,13 @@ from chord_adapters._node import Node
 from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network, adapter
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
+from chord_adapters.storage import Storage, StorageError
 
 FIRST_REPORT = 2.0
 """Seconds after which a node says that it has not joined yet; the time between two reports doubles."""
 LONGEST_REPORT = 60.0
+MOST_REPORTED = 8
+"""How many of the addresses that it joins by it names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +36,7 @@ class _Wanted:
     virtual_nodes: int
     network: str
     backend: str
+    data: Path | None
     record: Path | None
     json: bool
 
@@ -50,6 +55,10 @@ def node(
     ] = 1,
     network: Network = "chord",
     backend: Backend = "asyncio",
+    data: Annotated[
+        Path | None,
+        Parameter(help="Keep the records in this folder, which is made if it is missing; without it, in memory."),
+    ] = None,
     record: Annotated[
         Path | None, Parameter(help="Write all that the node is told and does to this new file, for `chord replay`.")
     ] = None,
@@ -59,6 +68,8 @@ def node(
 
     Prints "ready ADDRESS" on standard output once it is a member and has its
     range. Without --join it is a ring of its own, which others may join.
+    With --data it goes on where its last life ended: with its records, and in
+    the ring of the members that it knew.
     """
     wanted = _Wanted(
         listen=listen,
@@ -67,6 +78,7 @@ def node(
         virtual_nodes=virtual_nodes,
         network=network,
         backend=backend,
+        data=data,
         record=record,
         json=json,
     )
@@ -95,8 +107,17 @@ def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
         virtual_nodes=wanted.virtual_nodes,
         network=wanted.network,
         record=wanted.record,
+        storage=None if wanted.data is None else _storage(wanted.data),
     )
     return opened
+
+
+def _storage(folder: Path) -> Storage:
+    try:
+        from chord_adapters.storage import SqliteStorage
+    except ImportError as error:
+        raise StorageError(str(error)) from error
+    return SqliteStorage(folder)
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], working: anyio.CancelScope, living: anyio.CancelScope) -> None:
@@ -126,6 +147,6 @@ async def _report(node: Node) -> None:
     pause = FIRST_REPORT
     while True:
         await anyio.sleep(pause)
-        contacts = [f"{address} {standing}" for address, standing in node.contacts.items()]
+        contacts = [f"{address} {standing}" for address, standing in islice(node.contacts.items(), MOST_REPORTED)]
         say(f"not a member of a ring yet, still trying: {', '.join(contacts) or 'the records of its range are coming'}")
         pause = min(2 * pause, LONGEST_REPORT)
