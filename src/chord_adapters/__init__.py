@@ -16,7 +16,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
-from chord_adapters._results import Entry, Health, Lagged, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
 from chord_proto.config import Config
@@ -38,6 +38,7 @@ __all__ = [
     "Peer",
     "PutResult",
     "StorageFailed",
+    "StoredValue",
     "Timeout",
     "Unreachable",
     "ValueTooLarge",

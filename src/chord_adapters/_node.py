@@ -128,9 +128,7 @@ class Node(Operations[Ticket]):
 
     def health(self) -> Health:
         """Return how the node is; with several places, the worst of them."""
-        failed = self._driver.keeper is not None and self._driver.keeper.failure is not None
-        descriptions = [node.describe() for node in self._driver.nodes]
-        return Health.of(descriptions, ready=self.is_ready, storage_failed=failed)
+        return Health.of([node.describe() for node in self._driver.nodes], ready=self.is_ready)
 
     def stats(self) -> NodeStats:
         """Return counters since the node began, and sizes now."""

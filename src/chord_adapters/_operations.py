@@ -7,6 +7,8 @@ that suspend only in ``_wait``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any, Generic, TypeVar
 
 from chord_adapters._arguments import (
@@ -24,7 +26,8 @@ from chord_adapters._arguments import (
 from chord_adapters._errors import Busy, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
 from chord_adapters._scan import Scanner
-from chord_adapters._transfer import BlockReader, Doors, Progress, Read, reader_of, store_blocks
+from chord_adapters._sources import Source, reading
+from chord_adapters._transfer import BlockReader, BlockWriter, Doors, Progress, check_progress
 from chord_adapters._watch import Watcher
 from chord_proto.config import Config
 from chord_proto.messages import Space
@@ -51,7 +54,7 @@ W = TypeVar("W")
 
 
 class Operations(ABC, Generic[W]):
-    """put, get, delete, store, fetch, locate and replicas.
+    """put, get, delete, store, fetch, their streams, locate and replicas.
 
     Every call takes ``timeout=`` in seconds, by default ``Config.operation_timeout``, and retries inside until then.
     Cancelling a call at any point leaks nothing; the outcome of a cancelled write is unknown.
@@ -144,7 +147,10 @@ class Operations(ABC, Generic[W]):
         returns, every block is on all replicas.  ``timeout`` bounds the whole call; without one each block has
         ``Config.operation_timeout``.  Raises what `put` raises.
         """
-        return (await self._store_stream(reader_of(bytes_of(data)), timeout=timeout)).key
+        data = bytes_of(data)
+        with self._writer(None, timeout) as writer:
+            await writer.feed(data)
+            return (await writer.finish()).key
 
     async def fetch(self, key: int, *, timeout: float | None = None) -> bytes | None:
         """Fetch what was stored under ``key``, verified against it; None when nobody has it.
@@ -153,10 +159,40 @@ class Operations(ABC, Generic[W]):
         `Unreachable` (also when a part is missing), `NotReady`, `Busy`, `StorageFailed` (what is stored is no whole
         value) or `Closed`.
         """
-        async with self._fetch_stream(key, timeout=timeout) as blocks:
-            if blocks.length is None:
-                return None
-            return b"".join([block async for block in blocks])
+        async with self.open(key, timeout=timeout) as reader:
+            return None if reader.length is None else await reader.read()
+
+    async def store_stream(
+        self, source: Source, *, progress: Progress | None = None, timeout: float | None = None
+    ) -> StoredValue:
+        """Store what ``source`` gives as one value, as `store` does, in a few MiB of memory whatever its length.
+
+        ``source`` is a binary file, read in a thread, or one whose ``read`` is awaited, or an iterable of ``bytes``,
+        asynchronous or one that does not block; what it raises comes out as it is.  Several blocks are under way at
+        once, the root goes last: nobody finds a part of a value.  ``progress`` is called with the number of bytes
+        that were stored since the last time.  ``timeout`` bounds the whole call, but does not interrupt the source.
+        Raises `TypeError` for what is no source, and what `store` raises.
+        """
+        async with reading(source) as read:
+            with self._writer(progress, timeout) as writer:
+                while piece := await read():
+                    await writer.feed(piece)
+                return await writer.finish()
+
+    def open(self, key: int, *, timeout: float | None = None) -> BlockReader[W]:
+        """Open what was stored under ``key``, to be read in pieces, in a few MiB of memory whatever its length.
+
+        ::
+
+            async with node.open(key) as reader:
+                if reader.length is not None:  # somebody has it
+                    async for piece in reader:
+                        file.write(piece)
+
+        ``timeout`` bounds all of the reading.  Entering and reading raise what `fetch` raises: every piece that was
+        handed out is verified, but only all of them are the value.
+        """
+        return BlockReader(self._doors(), content_key_of(key), timeout_of(timeout), self._call())
 
     async def locate(self, key: str | bytes | int, *, timeout: float | None = None) -> Peer:
         """Return the owner of a key; an int is a content key or a place on the circle.
@@ -204,16 +240,13 @@ class Operations(ABC, Generic[W]):
             self._perform, self._config, space=space, prefix=prefix, after=after, timeout=timeout_of(timeout)
         )
 
-    async def _store_stream(
-        self, read: Read, *, progress: Progress | None = None, timeout: float | None = None
-    ) -> StoredValue:
-        """Store what ``read`` returns piece by piece until it returns ``b""``; ``progress`` hears of bytes stored."""
-        with self._call():
-            return await store_blocks(self._doors(), read, progress, timeout_of(timeout))
-
-    def _fetch_stream(self, key: int, *, timeout: float | None = None) -> BlockReader[W]:
-        """Return the value as an async context manager and iterator of its pieces, see `BlockReader`."""
-        return BlockReader(self._doors(), content_key_of(key), timeout_of(timeout), self._call())
+    @contextmanager
+    def _writer(self, progress: Progress | None, timeout: float | None) -> Iterator[BlockWriter[W]]:
+        """Return what stores a value piece by piece; what is still under way on exit is cancelled."""
+        check_progress(progress)
+        limit = timeout_of(timeout)
+        with self._call(), closing(BlockWriter(self._doors(), progress, limit)) as writer:
+            yield writer
 
     def _doors(self) -> Doors[W]:
         return Doors(self._start, self._wait, self._abandon, self._now, self._room, self._config.operation_timeout)

@@ -68,7 +68,7 @@ class Health:
     formed: bool
     missing: int
     last_repair: float | None
-    storage_failed: bool = False
+    storage_failed: bool
 
     @property
     def state(self) -> str:
@@ -76,7 +76,7 @@ class Health:
         return "unsafe" if self.unsafe else "small" if self.small else "ok"
 
     @classmethod
-    def of(cls, descriptions: Sequence[Description], *, ready: bool, storage_failed: bool = False) -> Health:
+    def of(cls, descriptions: Sequence[Description], *, ready: bool) -> Health:
         """Return how a node is that describes itself so; of several virtual nodes, the worst."""
         repairs = [each.repaired for each in descriptions]
         return cls(
@@ -90,5 +90,5 @@ class Health:
             formed=all(each.formed for each in descriptions),
             missing=max(each.missing for each in descriptions),
             last_repair=None if None in repairs else max(filter(None, repairs), default=0) / 1000,
-            storage_failed=storage_failed,
+            storage_failed=any(each.storage_failed for each in descriptions),
         )

@@ -36,7 +36,7 @@ from chord_adapters._errors import (
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
-from chord_adapters._results import Entry, Health, Lagged, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._runtime import Outcome
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
@@ -63,6 +63,7 @@ __all__ = [
     "Peer",
     "PutResult",
     "StorageFailed",
+    "StoredValue",
     "Timeout",
     "Unreachable",
     "ValueTooLarge",

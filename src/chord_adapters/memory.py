@@ -45,7 +45,7 @@ from chord_adapters._memory_network import Network, NotReached
 from chord_adapters._memory_opening import current, open_client, open_driver, wait_until
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath
-from chord_adapters._results import Entry, Health, Lagged, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
 from chord_adapters.storage import Storage
@@ -77,6 +77,7 @@ __all__ = [
     "PutResult",
     "Step",
     "StorageFailed",
+    "StoredValue",
     "Timeout",
     "Unreachable",
     "ValueTooLarge",

@@ -10,14 +10,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from chord_adapters._arguments import Quorum
+from chord_adapters._blocking import ValueReader, store_from
 from chord_adapters._client import Client as AsyncClient
 from chord_adapters._errors import (
     Busy,
@@ -32,12 +31,15 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._loop_thread import LoopThread
 from chord_adapters._node import Node as AsyncNode
 from chord_adapters._node import NodeStats
 from chord_adapters._opening import FilePath
-from chord_adapters._results import Entry, Health, Lagged, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._scan import Scanner as AsyncScanner
+from chord_adapters._sources import Readable
+from chord_adapters._transfer import Progress
 from chord_adapters._watch import Event, Seen
 from chord_adapters._watch import Watcher as AsyncWatcher
 from chord_adapters.asyncio import connect as connect_async
@@ -65,6 +67,7 @@ __all__ = [
     "Peer",
     "PutResult",
     "StorageFailed",
+    "StoredValue",
     "Timeout",
     "Unreachable",
     "ValueTooLarge",
@@ -73,8 +76,6 @@ __all__ = [
     "open_node",
 ]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 A = TypeVar("A", AsyncNode, AsyncClient)
 
 _CONFIG = Config()
@@ -105,86 +106,21 @@ def open_node(
         seed=seed,
         record=record,
     )
-    with _LoopThread() as thread, thread.entered(opening) as node:
+    with LoopThread() as thread, thread.entered(opening) as node:
         yield Node(node, thread)
 
 
 @contextmanager
 def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> Iterator[Client]:
     """Ask the node at ``address`` for everything; see `chord_adapters.asyncio.connect`."""
-    with _LoopThread() as thread, thread.entered(connect_async(address, network=network, config=config)) as client:
+    with LoopThread() as thread, thread.entered(connect_async(address, network=network, config=config)) as client:
         yield Client(client, thread)
-
-
-class _LoopThread:
-    """An event loop on a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
-        self._running = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="chord", daemon=True)
-
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            self._loop.call_soon(self._running.set)
-            self._loop.run_forever()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._running.wait()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        with self._lock:
-            loop, self._loop = self._loop, None
-        assert loop is not None
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-
-    @contextmanager
-    def entered(self, manager: AbstractAsyncContextManager[A]) -> Iterator[A]:
-        """Enter and leave an async context manager on the loop."""
-        entered = self.wait_for(manager.__aenter__)
-        try:
-            yield entered
-        except BaseException as error:
-            if not self.wait_for(manager.__aexit__, type(error), error, error.__traceback__):
-                raise
-        else:
-            self.wait_for(manager.__aexit__, None, None, None)
-
-    def wait_for(self, call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Carry out a coroutine function on the loop; interrupting the caller cancels it.  Raises `Closed`."""
-        with self._lock:
-            if self._loop is None:
-                raise Closed("it was closed")
-            future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._loop)
-        try:
-            return future.result()
-        except CancelledError:
-            raise Closed("it was closed") from None
-        except BaseException:
-            future.cancel()
-            raise
-
-    def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Carry out a function on the loop, or here once there is none."""
-
-        async def run() -> T:
-            return call(*args, **kwargs)
-
-        try:
-            return self.wait_for(run)
-        except Closed:
-            return call(*args, **kwargs)
 
 
 class _Calls(Generic[A]):
     """The calls that a node and a client have in common; each is that of `chord_adapters.asyncio` of the same name."""
 
-    def __init__(self, asynchronous: A, thread: _LoopThread) -> None:
+    def __init__(self, asynchronous: A, thread: LoopThread) -> None:
         self._asynchronous: A = asynchronous
         self._thread = thread
 
@@ -252,6 +188,19 @@ class _Calls(Generic[A]):
         """Fetch what was stored under ``key``, verified against it; None when nobody has it."""
         return self._thread.wait_for(self._asynchronous.fetch, key, timeout=timeout)
 
+    def store_stream(
+        self, source: Readable | Iterable[bytes], *, progress: Progress | None = None, timeout: float | None = None
+    ) -> StoredValue:
+        """Store what ``source`` gives, a binary file or an iterable of ``bytes``, as one value, in a few MiB of memory.
+
+        ``source`` is read, and ``progress`` called, in the thread of the caller.
+        """
+        return store_from(self._thread, self._asynchronous, source, progress, timeout)
+
+    def open(self, key: int, *, timeout: float | None = None) -> ValueReader:
+        """Open what was stored under ``key``: a context manager, and in it an iterator of pieces, see `ValueReader`."""
+        return ValueReader(self._thread, self._asynchronous.open(key, timeout=timeout))
+
     def locate(self, key: str | bytes | int, *, timeout: float | None = None) -> Peer:
         """Return the owner of a key; an int is a content key or a place on the circle."""
         return self._thread.wait_for(self._asynchronous.locate, key, timeout=timeout)
@@ -272,7 +221,7 @@ class _Calls(Generic[A]):
 class Watcher:
     """An iterator of `Event` and `Lagged`, and a context manager; see `chord_adapters.asyncio.Watcher`."""
 
-    def __init__(self, watcher: AsyncWatcher, thread: _LoopThread) -> None:
+    def __init__(self, watcher: AsyncWatcher, thread: LoopThread) -> None:
         self._watcher = watcher
         self._thread = thread
 
@@ -310,7 +259,7 @@ class Watcher:
 class Scanner:
     """An iterator of `Key`, and a context manager; see `chord_adapters.asyncio.Scanner`."""
 
-    def __init__(self, scanner: AsyncScanner, thread: _LoopThread) -> None:
+    def __init__(self, scanner: AsyncScanner, thread: LoopThread) -> None:
         self._scanner = scanner
         self._thread = thread
 

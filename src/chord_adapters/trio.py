@@ -39,7 +39,7 @@ from chord_adapters._errors import (
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
-from chord_adapters._results import Entry, Health, Lagged, PutResult
+from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
@@ -66,6 +66,7 @@ __all__ = [
     "Peer",
     "PutResult",
     "StorageFailed",
+    "StoredValue",
     "Timeout",
     "Unreachable",
     "ValueTooLarge",

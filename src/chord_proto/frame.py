@@ -301,5 +301,6 @@ class Frame:
             formed=width >= self.ctx.config.replicas,
             missing=max(0, width - len(routing.replicas())),
             repaired=None if repaired is None else int(1000 * (self.ctx.now - repaired)),
+            storage_failed=self.writes.failed,
             unsafe=self.writes.failed or len(routing.replicas()) < majority(width),
         )

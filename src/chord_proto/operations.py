@@ -208,7 +208,8 @@ class Description:
     ``small``: its ring has at most r members.  ``unsafe``: a write to its range finds too few replicas.  ``in_order``: its
     successor takes it for its predecessor.  ``formed``: the ring has had R distinct addresses.  ``missing``: how many
     replicas of its range there were and are not now.  ``pending``: arcs that are still to be handed to it.  ``repaired``:
-    how many milliseconds ago all replicas were last found complete, None for never.
+    how many milliseconds ago all replicas were last found complete, None for never.  ``storage_failed``: nothing can be
+    made durable any more.
     """
 
     me: Peer
@@ -226,6 +227,7 @@ class Description:
     formed: bool
     missing: int
     repaired: int | None
+    storage_failed: bool
 
 
 class Failure(Enum):

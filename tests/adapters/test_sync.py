@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +87,77 @@ def test_a_client(nodes: tuple[Node, Node]) -> None:
         assert client.address == nodes[0].address
     with pytest.raises(Closed):
         client.get("k")
+
+
+def test_streams(nodes: tuple[Node, Node], tmp_path: Path) -> None:
+    """A file or pieces go in, in the caller's thread, and pieces come out, also through a client."""
+    data = bytes(range(250)) * 1000
+    path = tmp_path / "value"
+    path.write_bytes(data)
+    threads: list[str] = []
+    told: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        threads.append(threading.current_thread().name)
+        yield from (data[at : at + 1000] for at in range(0, len(data), 1000))
+
+    def tell(size: int) -> None:
+        threads.append(threading.current_thread().name)
+        told.append(size)
+
+    with connect(nodes[0].address) as client:
+        for who in (nodes[1], client):
+            with path.open("rb") as file:
+                stored = who.store_stream(file, timeout=20.0)
+            assert stored == who.store_stream(pieces(), progress=tell)
+            assert (who.store(data), len(data), 5) == (stored.key, stored.bytes, stored.blocks)
+            with who.open(stored.key) as reader:
+                assert len(data) == reader.length
+                assert data[:10] == reader.read(10)
+                assert data[10:] == b"".join(reader)
+                assert b"" == reader.read()
+            with who.open(stored.key ^ 1, timeout=20.0) as reader:
+                assert (None, []) == (reader.length, list(reader))
+            with who.open(stored.key) as reader:
+                next(reader)
+            assert 0 == nodes[1].stats().calls
+            with pytest.raises(RuntimeError, match="closed"):
+                next(reader)
+    assert 2 * len(data) == sum(told)
+    assert {threading.current_thread().name} == set(threads)
+
+
+def test_streams_that_break(nodes: tuple[Node, Node]) -> None:
+    """What is no source is refused at once; what a source raises comes out as it is, and its generator is closed."""
+    node = nodes[1]
+    error = LookupError("the source broke")
+    closed: list[bool] = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield bytes(3_000_000)
+            raise error
+        finally:
+            closed.append(True)
+
+    async def asynchronous() -> AsyncIterator[bytes]:
+        yield b""
+
+    for source in (b"bytes", "text", None, [7], asynchronous(), io.StringIO("text")):
+        with pytest.raises(TypeError):
+            node.store_stream(source)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="progress"):
+        node.store_stream([b"bytes"], progress=7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        node.open("key")  # type: ignore[arg-type]
+    with pytest.raises(LookupError) as caught:
+        node.store_stream(pieces())
+    assert error is caught.value
+    assert [True] == closed
+    assert 0 == node.stats().calls
+    node.abort()
+    with pytest.raises(Closed):
+        node.store_stream([b"bytes"])
 
 
 def test_many_threads(nodes: tuple[Node, Node]) -> None:

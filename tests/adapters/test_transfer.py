@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import closing
 from typing import Any, TypeVar
 
 import attrs
 import pytest
 
-from chord_adapters import StorageFailed, Timeout, Unreachable
-from chord_adapters._transfer import WINDOW, BlockReader, Doors, reader_of, store_blocks
+from chord_adapters import StorageFailed, StoredValue, Timeout, Unreachable
+from chord_adapters._transfer import WINDOW, BlockReader, BlockWriter, Doors, Progress
 from chord_proto.blocks import BLOCK_SIZE, MARK, Cutter
 from chord_proto.identifiers import content_key
 from chord_proto.operations import Failed, Failure, Fetch, Fetched, Operation, Result, Store, Stored
@@ -71,7 +72,13 @@ class FakeRing:
 
     def store(self, data: bytes, timeout: float | None = None) -> int:
         """Store a value."""
-        return run(store_blocks(self.doors, reader_of(data), None, timeout)).key
+        return self.stored(data, None, timeout).key
+
+    def stored(self, data: bytes, progress: Progress | None, timeout: float | None = None) -> StoredValue:
+        """Store a value, and return what is said of it."""
+        with closing(BlockWriter(self.doors, progress, timeout)) as writer:
+            run(writer.feed(data))
+            return run(writer.finish())
 
     def reader(self, key: int, timeout: float | None = None) -> BlockReader[Started]:
         """Return what fetches a value."""
@@ -212,6 +219,87 @@ def test_a_missing_part() -> None:
     assert ring.fetch(key) is None
 
 
+def test_a_step_that_failed_may_be_taken_again() -> None:
+    """A part that is missing is asked for again with the next step; what comes before it was handed out once."""
+    ring = FakeRing()
+    data = bytes(range(251)) * 1_000
+    key = ring.store(data)
+    leaf = ring.blocks.pop(content_key(data[BLOCK_SIZE : 2 * BLOCK_SIZE]))
+    got: list[bytes] = []
+
+    async def fetch() -> None:
+        async with ring.reader(key) as reader:
+            got.append(await anext(reader))
+            for _ in range(2):
+                with pytest.raises(Unreachable, match="part"):
+                    await anext(reader)
+            ring.blocks[content_key(leaf)] = leaf
+            got.extend([piece async for piece in reader])
+
+    run(fetch())
+    assert data == b"".join(got)
+    assert ring.under_way == []
+
+
+def test_without_room_the_next_step_still_asks() -> None:
+    """A step that is taken again has its block even when there is room for no other, and others are under way."""
+    room = True
+    ring = FakeRing()
+    ring.doors = attrs.evolve(ring.doors, room=lambda: room)
+    data = bytes(range(251)) * 1_000
+    key = ring.store(data)
+
+    async def fetch() -> bytes:
+        nonlocal room
+        async with ring.reader(key) as reader:
+            ring.failure = Failed(Failure.UNREACHABLE)
+            with pytest.raises(Unreachable):
+                await anext(reader)
+            ring.failure, room = None, False
+            return b"".join([piece async for piece in reader])
+
+    assert data == run(fetch())
+
+
+def test_reading_like_a_file() -> None:
+    """`read` gives at most what was asked for, nothing only at the end, and all that is left when not told."""
+    ring = FakeRing()
+    data = bytes(range(251)) * 1_000
+
+    async def fetch(sizes: list[int]) -> list[bytes]:
+        async with ring.reader(key) as reader:
+            return [await reader.read(size) for size in sizes]
+
+    key = ring.store(data)
+    assert [data[:7], b"", data[7:10], data[10:BLOCK_SIZE], data[BLOCK_SIZE:], b"", b""] == run(
+        fetch([7, 0, 3, 10 * BLOCK_SIZE, -1, -1, 7])
+    )
+    key = ring.store(b"")
+    assert [b"", b""] == run(fetch([7, -1]))
+    with pytest.raises(TypeError, match="size"):
+        run(fetch([None]))  # type: ignore[list-item]
+
+
+def test_reading_outside_of_the_block() -> None:
+    """Before it is entered and after it is left a reader raises, rather than to look like an empty value; nor twice."""
+    ring = FakeRing()
+    key = ring.store(b"some value")
+
+    async def fetch() -> None:
+        reader = ring.reader(key)
+        with pytest.raises(RuntimeError, match="not open yet"):
+            await anext(reader)
+        async with reader:
+            assert await anext(reader) == b"some value"
+        for step in (reader.read, reader.__anext__):
+            with pytest.raises(RuntimeError, match="closed"):
+                await step()
+        with pytest.raises(RuntimeError, match="once"):
+            await reader.__aenter__()
+
+    run(fetch())
+
+
 def test_damaged_values() -> None:
     """Blocks that are not what their key says, or do not fit in the tree, are never part of a value."""
     ring = FakeRing()
@@ -234,7 +322,7 @@ def test_progress() -> None:
     """The bytes of the value are counted, not those of the tree, and add up also when leaves look like branches."""
     for data in (b"", b"short", bytes(300_000), MARK + bytes(200_000), MARK):
         told: list[int] = []
-        stored = run(store_blocks(FakeRing().doors, reader_of(data), told.append, None))
+        stored = FakeRing().stored(data, told.append)
         assert sum(told) == stored.bytes == len(data)
         assert all(size > 0 for size in told)
         cutter = Cutter()

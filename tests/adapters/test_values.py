@@ -70,29 +70,3 @@ async def test_what_looks_like_a_root_block_is_data_all_the_same(backend: Backen
     async with ring(backend, 2) as nodes:
         for data in (MARK, MARK + b"\x01" + bytes(100), bytes(BLOCK_SIZE) + MARK):
             assert await nodes[1].fetch(await nodes[0].store(data)) == data
-
-
-async def test_a_value_in_pieces(backend: Backend) -> None:
-    """The streaming forms store what is read piece by piece, report progress, and give pieces in order."""
-    pieces = [os.urandom(size) for size in (1, 70_000, 0x10000, 300_000)]
-    left = list(pieces)
-    told: list[int] = []
-
-    async def read() -> bytes:
-        return left.pop(0) if left else b""
-
-    async with ring(backend, 3) as nodes:
-        stored = await nodes[0]._store_stream(read, progress=told.append)
-        assert stored.bytes == sum(told) == sum(map(len, pieces))
-        assert stored.blocks == 8
-        async with nodes[1]._fetch_stream(stored.key) as blocks:
-            assert blocks.length == stored.bytes
-            got = [block async for block in blocks]
-        assert b"".join(got) == b"".join(pieces)
-        assert max(map(len, got)) == BLOCK_SIZE
-        async with nodes[1]._fetch_stream(stored.key ^ 1) as blocks:
-            assert blocks.length is None
-        # Leaving early leaves nothing under way.
-        async with nodes[2]._fetch_stream(stored.key) as blocks:
-            await blocks.__anext__()
-        assert nodes[2].stats().calls == 0

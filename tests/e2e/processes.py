@@ -29,7 +29,7 @@ def chord(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess
         capture_output=True,
         timeout=PATIENCE,
         check=False,
-        env=_environment() | environment,
+        env=chord_environment() | environment,
     )
 
 
@@ -66,7 +66,7 @@ class NodeProcess:
     def __init__(self, *arguments: str) -> None:
         self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115  closed by `kill`
         self.process = subprocess.Popen(
-            [*CHORD, "node", *arguments], stdout=subprocess.PIPE, stderr=self.errors, env=_environment()
+            [*CHORD, "node", *arguments], stdout=subprocess.PIPE, stderr=self.errors, env=chord_environment()
         )
         self.address = ""
 
@@ -163,5 +163,6 @@ def terminate_all(nodes: Sequence[NodeProcess]) -> list[int]:
     return [node.end(signal.SIGTERM) for node in nodes]
 
 
-def _environment() -> dict[str, str]:
+def chord_environment() -> dict[str, str]:
+    """Return the environment for a command, without what the caller's own would tell it."""
     return {name: value for name, value in os.environ.items() if name != "CHORD_NODE"}

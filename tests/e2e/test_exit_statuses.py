@@ -42,6 +42,24 @@ def test_interrupted() -> None:
     assert parsed(output)["error"]["outcome_unknown"]
 
 
+def test_interrupted_while_nothing_comes() -> None:
+    """Ctrl-C ends ``store -`` also while it waits for its standard input."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        command = [*CHORD, "store", "-", "--node", f"127.0.0.1:{mute.getsockname()[1]}"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                assert process.stdin is not None
+                process.stdin.write(bytes(100_000))
+                process.stdin.flush()
+                mute.settimeout(PATIENCE)
+                connection, _ = mute.accept()  # The first block is on its way, and the next one does not come.
+                process.send_signal(signal.SIGINT)
+                assert 130 == process.wait(timeout=PATIENCE)
+                connection.close()
+            finally:
+                process.kill()
+
+
 def test_messages_are_for_people() -> None:
     """Without --json a failure is one line on standard error and nothing on standard output."""
     done = chord("get", "key", "--node", f"127.0.0.1:{free_port()}", "--timeout", "1")

@@ -129,7 +129,7 @@ RESULTS: dict[str, o.Result] = {
     "Changes": o.Changes((o.Change("0002", None, 5, True),), False, "0002+"),
     "Joined": o.Joined(),
     "Left": o.Left(handed_over=False),
-    "Description": o.Description(A, "active", None, (B, C), True, 1, 2, 3, 4, True, False, True, False, 5, 6),
+    "Description": o.Description(A, "active", None, (B, C), True, 1, 2, 3, 4, True, False, True, False, 5, 6, True),
 }
 MESSAGES |= {
     f"Perform {name}": m.Perform(**FROM_CLIENT, request=1, operation=operation, timeout=10_000)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, BinaryIO
 
-from anyio import to_thread
+from anyio import to_thread, wait_readable
 from cyclopts import Parameter
 
 from chord_adapters._client import Client
 from chord_adapters._results import StoredValue
+from chord_adapters._sources import PIECE
 from chord_adapters.cli._files import STANDARD, opened, written
 from chord_adapters.cli._options import PLAIN, Asking, PathOrStandard, ask
 from chord_adapters.cli._outcome import NotFound, Status, UsageError
 from chord_adapters.cli._output import hexadecimal, print_json, say, size_in_words
 from chord_adapters.cli._progress import progress_bar
-
-PIECE = 1024 * 1024
-"""Bytes read at once."""
 
 
 def store(
@@ -35,10 +35,8 @@ def store(
     with opened(file) as source, progress_bar("storing", _length(source)) as advance:
 
         async def send(client: Client) -> StoredValue:
-            async def read() -> bytes:
-                return await to_thread.run_sync(source.read, PIECE)
-
-            return await client._store_stream(read, progress=advance, timeout=asking.timeout)
+            pieces = source if _length(source) is not None else _coming(source)
+            return await client.store_stream(pieces, progress=advance, timeout=asking.timeout)
 
         stored = ask(asking, send)
     if asking.json:
@@ -66,7 +64,7 @@ def fetch(
         raise UsageError("fetch --json needs --out")
 
     async def receive(client: Client) -> int:
-        async with client._fetch_stream(number, timeout=asking.timeout) as blocks:
+        async with client.open(number, timeout=asking.timeout) as blocks:
             if blocks.length is None:
                 raise NotFound(f"nobody has {key}")
             with written(out) as sink, progress_bar("fetching", blocks.length) as advance:
@@ -96,3 +94,13 @@ def content_key_of(text: str) -> int:
 def _length(file: BinaryIO) -> int | None:
     about = os.fstat(file.fileno())
     return about.st_size if stat.S_ISREG(about.st_mode) else None
+
+
+async def _coming(file: BinaryIO) -> AsyncIterator[bytes]:
+    """Yield what comes through a pipe; unlike a read of the buffered file, waiting for it can be interrupted."""
+    piece = b"to begin with"
+    while piece:
+        with suppress(PermissionError):  # Such as /dev/null, which keeps nobody waiting.
+            await wait_readable(file)
+        piece = os.read(file.fileno(), PIECE)
+        yield piece

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from contextlib import AsyncExitStack
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,6 @@ from cyclopts import Parameter
 
 from chord_adapters._errors import Timeout
 from chord_adapters._node import Node
-from chord_adapters._transfer import reader_of
 from chord_adapters.cli._options import Backend, Json, adapter
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import hexadecimal, print_json, size_in_words
@@ -143,7 +143,7 @@ class _Demo:
         data = self.wanted.data
         with progress_bar("storing", len(data)) as advance:
             began = anyio.current_time()
-            stored = await storer._store_stream(reader_of(data), progress=advance)
+            stored = await storer.store_stream(BytesIO(data), progress=advance)
             seconds = anyio.current_time() - began
         self.tell(
             f"\nstored {self.wanted.name} ({size_in_words(len(data))}, blocks: {stored.blocks}) through"
@@ -170,7 +170,7 @@ class _Demo:
         got = bytearray()
         with progress_bar("fetching", len(self.wanted.data)) as advance:
             began = anyio.current_time()
-            async with reader._fetch_stream(key) as blocks:
+            async with reader.open(key) as blocks:
                 found = blocks.length is not None
                 async for block in blocks:
                     got += block

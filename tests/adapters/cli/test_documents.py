@@ -99,6 +99,7 @@ def test_standard_input(chord: Command) -> None:
     data = bytes(range(256)) * 1000
     key = chord.fine("store", "-", stdin=data).decode().strip()
     assert data == chord.fine("fetch", key)
+    assert b"" == chord.fine("fetch", chord.fine("store", "/dev/null").decode().strip())
     chord.fine("put", "binary", "--file", "-", stdin=data)
     assert data == chord.fine("get", "binary")
 
@@ -140,7 +141,8 @@ def test_status(ring: list[Node], chord: Command) -> None:
     assert 2 <= status["peers"]
     health = status["health"]
     assert {
-        "state", "phase", "ready", "small", "unsafe", "pending", "member", "in_order", "formed", "missing", "last_repair"
+        "state", "phase", "ready", "small", "unsafe", "pending", "member", "in_order", "formed", "missing", "last_repair",
+        "storage_failed",
     } == health.keys()  # fmt: skip
     assert ("small", True, True, False) == (health["state"], health["member"], health["formed"], health["unsafe"])
     assert "in order, formed" in chord.fine("status").decode()
