@@ -265,7 +265,7 @@ class Coordinator:
             enough = len(acked) >= needed
             if coordination.item.space == Space.BLOCK:
                 enough = enough and not missing and len(targets) >= needed
-            if enough:
+            if enough and self.ctx.now < coordination.deadline:  # Holders keep their copies no longer.
                 self.ctx.answer(coordination.asker, Acknowledged, coordination.item.version, acked)
                 coordination.asker = None
         if coordination.asker is None and (not missing or not coordination.waiting):
