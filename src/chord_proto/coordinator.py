@@ -259,7 +259,7 @@ class Coordinator:
             enough = len(acked) >= wanted
             if coordination.item.space == Space.BLOCK:
                 enough = enough and not missing and len(targets) >= wanted
-            if enough:
+            if enough and self.ctx.now < coordination.deadline:  # Holders keep their copies no longer.
                 self._answer(coordination, coordination.asker, acked)
                 coordination.asker = None
         if coordination.asker is None and (not missing or not coordination.waiting):

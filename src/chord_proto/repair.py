@@ -240,9 +240,9 @@ class Repair:
             self.ctx.ask(peer, Confirming(copies), Confirm, purpose.start, purpose.end)
 
     def _is_surplus(self, name: Name, version: str, start: int) -> bool:
-        """Tell whether a copy lies beyond (start, me], where it belongs, and no newer one has been accepted."""
+        """Tell whether a copy lies beyond (start, me], where it belongs, no newer one came and nobody counts on it."""
         newest = self.writes.newest(*name)
-        if newest is None or newest.version != version:
+        if newest is None or newest.version != version or self.writes.is_counted_on(name):
             return False
         return not within(start, place_of(*name, self.ctx.config.bits), self.ctx.me.id)
 
@@ -266,13 +266,19 @@ class Repair:
         routing = self.ctx.routing
         following = (message.start + 1) % (1 << self.ctx.config.bits)
         owned = routing.owns(message.end) and routing.owns(following)
-        counted = asker.source is None or any(peer.id == asker.source for peer in routing.replicas())
+        counted = message.source is None or self._counts_on(message.source)
         settled = self.is_clean and self.writes.is_settled(message.start, message.end)
         if owned and not counted and settled and self.ring.phase is not Phase.LEAVING:
             self.ctx.answer(asker, Done)
         else:
             self.soon()
             self.ctx.refuse(asker, Reason.NOT_READY)
+
+    def _counts_on(self, peer: Peer) -> bool:
+        """Tell whether ``peer`` is a replica, or may well be one: fewer than R are known, and none of its address."""
+        replicas = self.ctx.routing.replicas()
+        is_short = len(replicas) < self.ctx.config.replicas
+        return peer in replicas or (is_short and all(peer.address != each.address for each in replicas))
 
     # Leaving
 

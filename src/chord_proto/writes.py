@@ -14,6 +14,8 @@ from chord_proto.table import Name, Table, is_newer, is_on, place_of
 from chord_proto.versions import HybridClock
 
 _EXPIRED_AT_ONCE = 1024
+_COUNTED_ON = 1.25
+"""For how many of ``Config.operation_timeout`` a decided copy stays: a quarter more, since clocks do not run alike."""
 
 
 @attrs.define(eq=False)
@@ -31,8 +33,10 @@ class Writes:
 
     __slots__ = (
         "_last",
+        "_tidy_at",
         "accepted",
         "clock",
+        "counted",
         "ctx",
         "failed",
         "news",
@@ -49,6 +53,8 @@ class Writes:
         self.pending: dict[WriteId, Pending] = {}
         self.accepted: dict[Name, tuple[Record, WriteId]] = {}
         """The newest record of each name that is not durable yet."""
+        self.counted: dict[Name, float] = {}
+        """Until when whoever decided a write may acknowledge it as held here."""
         self.failed = False
         self.news: list[tuple[Record, Record | None]] = []
         """Records that have become durable, and what was there before; reset by who takes note."""
@@ -57,6 +63,8 @@ class Writes:
         self.unshared = 0
         """Counts changes of this node's range that not every replica may have: what repair looks after."""
         self._last = WriteId(0)
+        self._tidy_at = 0.0
+        """When what is over is removed from ``counted`` next."""
         for item in records:
             self.table.put(item)
             self.clock.observe(item.version)
@@ -90,6 +98,8 @@ class Writes:
         for item in items:
             newest = self.newest(item.space, item.name)
             self.clock.observe(item.version)
+            if shared:
+                self._count_on((item.space, item.name))
             if is_newer(item.version, None if newest is None else newest.version):
                 fresh.append(item)
             elif (waiting := self.accepted.get((item.space, item.name))) is not None:
@@ -110,6 +120,18 @@ class Writes:
         left = tuple(item for item in left if (item.space, item.name) not in self.accepted)
         if left:
             self._write(left, (), None)
+
+    def _count_on(self, name: Name) -> None:
+        now = self.ctx.now
+        until = now + _COUNTED_ON * self.ctx.config.operation_timeout
+        if now >= self._tidy_at:
+            self._tidy_at = until
+            self.counted = {each: end for each, end in self.counted.items() if end > now}
+        self.counted[name] = until
+
+    def is_counted_on(self, name: Name) -> bool:
+        """Tell whether a write of ``name`` may still be acknowledged on the strength of the copy here (property D3)."""
+        return self.counted.get(name, self.ctx.now) > self.ctx.now
 
     def drop(self, names: tuple[Name, ...]) -> None:
         """Forget records durably."""

@@ -106,6 +106,15 @@ FAULTS = (
         check="D3",
     ),
     Fault(
+        id="acknowledged-too-late",
+        words="a write is acknowledged when its holders may have dropped their copies",
+        module="coordinator",
+        old="if enough and self.ctx.now < coordination.deadline:",
+        new="if enough:",
+        hunt="tests/proto/test_coordinator.py",
+        check="test_nothing_is_acknowledged_too_late",
+    ),
+    Fault(
         id="block-with-a-majority",
         words="a block is acknowledged when a majority has it, not all",
         module="coordinator",

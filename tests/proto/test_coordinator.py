@@ -126,6 +126,16 @@ def test_a_write_without_majority_is_given_up_in_time() -> None:
     assert [] == sent(Acknowledged, rig.reply(late, Done))
 
 
+def test_nothing_is_acknowledged_too_late() -> None:
+    """A replica keeps its copy for so long and may have dropped it since, as while the owner slept."""
+    rig, node = owner()
+    out = copies(put(rig, node))
+    rig.now += rig.config.operation_timeout
+    effects = rig.reply(out[60], Done)
+    assert [] == sent(Acknowledged, effects)
+    assert [Reason.OUTCOME_UNKNOWN] == [each.reason for each in sent(Refused, effects)]
+
+
 def test_a_write_whose_place_is_lost_is_given_up_at_once() -> None:
     """A node joined before the owner and has the place now: the asker hears soon that the outcome is unknown."""
     rig = Rig()

@@ -23,6 +23,7 @@ from chord_proto.messages import (
     Replicate,
 )
 from chord_proto.node import Node
+from chord_proto.peer import Peer
 from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
 
 
@@ -37,50 +38,91 @@ def clean() -> tuple[Rig, Node]:
     return rig, node
 
 
+def out_of_place(*, decided: bool = False) -> tuple[Rig, Node]:
+    """Return a node that holds a copy at 80, which does not belong there, and who owns (60, 100] if it was decided there."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.receive(node, request(Replicate, peer(100 if decided else 60), node, (record_at(80),), decided, number=1))
+    node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
+    return rig, node
+
+
+def until_it_asks(rig: Rig, node: Node) -> Confirm:
+    """Play the others until the node asks whether its copy may go."""
+    answered: set[int] = set()
+    while not (found := [p.message for p in rig.under_way if isinstance(p.message, Confirm)]):
+        assert rig.now < 200.0
+        for parcel in list(rig.under_way):
+            message = parcel.message
+            if isinstance(message, FindSuccessor) and message.place == 80 and message.request not in answered:
+                answered.add(message.request)
+                rig.reply(message, Found, peer(60), (peer(100), peer(150)), False)
+            elif isinstance(message, GetNeighbours):
+                rig.reply(message, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+            elif isinstance(message, ListRange):
+                rig.reply(message, Listing, (), False)
+            elif isinstance(message, Replicate):
+                rig.reply(message, Done)
+            elif isinstance(message, Ping):
+                rig.reply(message, Pong, True, (peer(180), peer(150), peer(120)))
+            elif isinstance(message, GetDigest):
+                rig.reply(message, Digest, 0, bytes(16))
+        rig.tick(node, 0.05)
+    return found[0]
+
+
 def test_surplus_is_dropped_only_once_its_owner_confirms() -> None:
     """Found, given to the owner, confirmed by it, and then dropped durably (D8); a refusal keeps it.
 
     What is confirmed are the copies that were there when it was asked: a newer one that has come since stays.
     """
-    rig = Rig()
-    node = rig.member(10, before=200, after=[60, 100], came_round=False)
-    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    rig.receive(node, request(Replicate, peer(60), node, (record_at(80),), False, number=1))
-    node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
+    rig, node = out_of_place()
     for last in (0, 1, 2):
-        answered: set[int] = set()
-        while not (found := [p.message for p in rig.under_way if isinstance(p.message, Confirm)]):
-            assert rig.now < 200.0
-            for parcel in list(rig.under_way):
-                message = parcel.message
-                if isinstance(message, FindSuccessor) and message.place == 80 and message.request not in answered:
-                    answered.add(message.request)
-                    rig.reply(message, Found, peer(60), (peer(100), peer(150)), False)
-                elif isinstance(message, GetNeighbours):
-                    rig.reply(message, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-                elif isinstance(message, ListRange):
-                    rig.reply(message, Listing, (), False)
-                elif isinstance(message, Replicate):
-                    rig.reply(message, Done)
-                elif isinstance(message, Ping):
-                    rig.reply(message, Pong, True, (peer(180), peer(150), peer(120)))
-                elif isinstance(message, GetDigest):
-                    rig.reply(message, Digest, 0, bytes(16))
-            rig.tick(node, 0.05)
-        assert (100, 60, 100) == (found[0].target, found[0].start, found[0].end)
+        found = until_it_asks(rig, node)
+        assert (100, 60, 100) == (found.target, found.start, found.end)
         assert 1 == node.stats().records
         if last == 2:
-            (write,) = only(Write, rig.reply(found[0], Done))
+            (write,) = only(Write, rig.reply(found, Done))
             assert ((), ((0, name_at(80)),)) == (write.changes, write.dropped)
         elif last == 1:
             newer = record_at(80, number=2)
             (write,) = only(Write, rig.receive(node, request(Replicate, peer(60), node, (newer,), False, number=2)))
-            assert [] == only(Write, rig.reply(found[0], Done))
+            assert [] == only(Write, rig.reply(found, Done))
             assert 1 == node.stats().records
         else:
-            rig.reply(found[0], Refused, Reason.NOT_READY)
+            rig.reply(found, Refused, Reason.NOT_READY)
             assert 1 == node.stats().records
     assert 0 == node.stats().records
+
+
+def test_a_copy_stays_while_its_decider_may_acknowledge_it() -> None:
+    """Whoever else owns the place by now: a write is acknowledged up to ``operation_timeout`` after it was decided (D3)."""
+    rig, node = out_of_place(decided=True)
+    for number in (2, 3):
+        found = until_it_asks(rig, node)
+        assert rig.now > rig.config.operation_timeout
+        if number == 2:  # It is decided again, as by a retry, while the question is out.
+            again = request(Replicate, peer(100), node, (record_at(80),), True, number=number)
+            assert sent(Done, rig.receive(node, again))
+            assert [] == only(Write, rig.reply(found, Done))
+        else:
+            assert 1 == len(only(Write, rig.reply(found, Done)))
+    assert rig.now > 2 * rig.config.operation_timeout
+    assert 0 == node.stats().records
+
+
+def test_what_is_counted_on_is_forgotten_in_time() -> None:
+    """There are as many entries as names decided lately, and no more."""
+    rig, node = clean()
+    for number in range(5, 9):
+        for _ in range(2):
+            rig.receive(node, request(Replicate, peer(10 * number), node, (record_at(8 * number),), False))
+            rig.receive(node, request(Replicate, peer(200), node, (record_at(200 - number),), True, number=number))
+    assert [(0, name_at(200 - number)) for number in range(5, 9)] == list(node.writes.counted)
+    rig.now += 2 * rig.config.operation_timeout
+    rig.receive(node, request(Replicate, peer(200), node, (record_at(190),), True, number=9))
+    assert [(0, name_at(190))] == list(node.writes.counted)
 
 
 @pytest.mark.parametrize("place, belongs", [(170, True), (140, False)])
@@ -125,6 +167,18 @@ def test_nothing_is_confirmed_to_a_replica() -> None:
     rig, node = clean()
     answers = [sent(Done, rig.receive(node, request(Confirm, peer(place), node, 200, 10))) for place in (60, 100, 150)]
     assert [False, False, True] == [bool(answer) for answer in answers]
+
+
+def test_nothing_is_confirmed_to_who_may_be_missing_among_the_replicas() -> None:
+    """With fewer than R known, whoever asks from another address is one; what shares an address adds no copy."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (), False, 3)
+    for _ in range(20):
+        rig.tick(node, 0.02)
+        rig.humour()
+    askers = peer(150), Peer.at(peer(60).address, 1, bits=8)
+    assert [False, True] == [bool(sent(Done, rig.receive(node, request(Confirm, p, node, 200, 10)))) for p in askers]
 
 
 def test_nothing_is_confirmed_where_something_is_written() -> None:
