@@ -137,3 +137,13 @@ def test_who_loses_the_range_meanwhile_does_not_answer() -> None:
     assert [] == values(effects)
     effects = rig.tick(node, 0.13)
     assert [Reason.NOT_READY] == [each.reason for each in sent(Refused, effects)]
+
+
+def test_a_copy_is_told_to_owners_of_records_only() -> None:
+    """Not to a client, which owns nothing; and of a block, which has one version, nobody asks several."""
+    rig, node = owner(record_at(180))
+    for source, space in ((None, 0), (peer(200), 1)):
+        effects = rig.receive(node, request(GetCopy, source, node, space, name_at(180), number=11 + space))
+        assert [Reason.INVALID] == [each.reason for each in sent(Refused, effects)]
+    (answer,) = sent(Value, rig.receive(node, request(GetCopy, peer(200), node, 0, name_at(180), number=20)))
+    assert (record_at(180), ()) == (answer.held, answer.replicas)
