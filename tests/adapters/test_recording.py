@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chord_adapters.storage import MemoryStorage
 from chord_adapters.testing import Replayed, replay
 from tests.adapters.backends import LISTEN, QUICK, Backend, settled
 
@@ -50,6 +51,23 @@ async def test_an_aborted_node_has_a_whole_recording(backend: Backend, tmp_path:
         node.abort()
         assert replayed(path).identical
         assert path.read_text().splitlines()[-1].startswith("end ")
+
+
+async def test_lives_with_a_storage_replay(backend: Backend, tmp_path: Path) -> None:
+    """A recording begins with what the node held; giving up to join and beginning a ring is in it, too."""
+    storage = MemoryStorage()
+    async with backend.open_node(LISTEN, config=QUICK) as gone:
+        join = [gone.address]
+        async with backend.open_node(LISTEN, join=join, config=QUICK, storage=storage, record=tmp_path / "1") as node:
+            await settled([gone, node])
+            await node.put("key", b"value")
+            node.abort()
+        gone.abort()
+    path = tmp_path / "2"
+    async with backend.open_node(LISTEN, join=join, config=QUICK, storage=storage, record=path, seed=0) as node:
+        assert b"value" == (await node.get("key")).value
+    for found in (replayed(tmp_path / "1"), replayed(path)):
+        assert found.identical
 
 
 async def test_a_file_that_cannot_be_used(backend: Backend, tmp_path: Path) -> None:

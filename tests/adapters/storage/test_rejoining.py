@@ -168,6 +168,34 @@ async def test_who_is_refused_does_not_go_alone(backend: Backend) -> None:
             assert "joining" == node.health().phase
 
 
+async def test_a_stranger_where_a_member_was(backend: Backend) -> None:
+    """An address that it only remembers may belong to another network by now: that is no mistake of anybody's."""
+    storages = [Watched() for _ in range(2)]
+    addresses = await a_ring_that_was(backend, storages)
+    async with (
+        backend.open_node(addresses[0], config=QUICK, network="other"),
+        opened(backend, storages[1:], addresses[1:]) as [node],
+    ):
+        await node.wait_ready(timeout=2 * ALONE_WITHIN)
+        await holds_everything([node])
+
+
+async def test_a_wrong_contact_beside_members_that_it_knows(backend: Backend) -> None:
+    """Joining is not hopeless while a member answers that it remembers."""
+    storages = [Watched() for _ in range(2)]
+    addresses = await a_ring_that_was(backend, storages)
+    async with (
+        backend.open_node(LISTEN, config=QUICK, network="other") as wrong,
+        opened(backend, storages[:1], addresses[:1]) as [first],
+    ):
+        await first.wait_ready(timeout=2 * ALONE_WITHIN)
+        async with backend.open_node(
+            addresses[1], join=[wrong.address], storage=storages[1], config=QUICK, seed=999
+        ) as second:
+            await second.wait_ready(timeout=20)
+            await settled([first, second])
+
+
 @in_virtual_time
 async def test_a_slow_ring_is_waited_for(backend: Backend) -> None:
     """While a member answers, joining goes on, however long it takes: a ring of one's own would be in its way."""
