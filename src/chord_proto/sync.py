@@ -1,7 +1,8 @@
 """Comparing an arc with another node and moving what differs: hand-off, taking over and repair are all this.
 
-A session compares digests, then lists the other's records page by page, pulls what is newer there and pushes
-what is newer here.  One request is out at a time for each session.
+A session compares digests.  Where they differ it goes on with parts of the arc, and lists the other's records of those
+that hold few, page by page; it pulls what is newer there and pushes what is newer here.  So what is sent grows with the
+differences, not with what both have.  One request is out at a time for each session.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from chord_proto.messages import (
     Space,
 )
 from chord_proto.peer import Address, Peer
+from chord_proto.places import Arc
 from chord_proto.records import record
 from chord_proto.table import Name, Position, is_newer, is_on, place_of, summary
 from chord_proto.versions import is_version
@@ -34,6 +36,9 @@ from chord_proto.writes import Writes
 
 PAGE = 512
 """Most records in one message: a listing of about 25 kB."""
+_LISTED = 256
+"""Records on an arc up to which it is listed at once; two nodes that have more there compare parts of it first."""
+_PARTS = 16
 
 
 @record
@@ -69,8 +74,11 @@ class Session:
     pull: bool
     push: bool
     purpose: Purpose
+    todo: list[Arc] = attrs.field(factory=list)
+    """Parts of the arc that are still to be compared, the next one last."""
     after: Position | None = None
-    more: bool = True
+    more: bool = False
+    """Whether there is more to be listed on the arc from ``start`` to ``end``."""
     want: list[Name] = attrs.field(factory=list)
     give: list[Name] = attrs.field(factory=list)
 
@@ -89,10 +97,9 @@ class Syncs:
     def start(self, peer: Peer, start: int, end: int, purpose: Purpose, *, pull: bool, push: bool) -> None:
         """Begin; a `SyncEnded` reaches the handler of ``purpose``."""
         self._next += 1
-        session = Session(self._next, peer, start, end, pull, push, purpose)
+        session = Session(self._next, peer, start, end, pull, push, purpose, [(start, end)])
         self.active[session.number] = session
-        if not self.ctx.ask(peer, AskedForSync(session.number), GetDigest, start, end):
-            self._end(session, ok=False)
+        self._go_on(session)
 
     def on_answer(self, purpose: AskedForSync, peer: Peer | None, answer: Answer | None) -> None:
         """Take the next answer of a session."""
@@ -100,10 +107,8 @@ class Syncs:
         if session is None:
             return
         if isinstance(answer, Digest):
-            if (answer.count, answer.digest) == self.writes.table.digest(session.start, session.end):
-                self._end(session, ok=True)
-            else:
-                self._go_on(session)
+            self._look_closer(session, answer)
+            self._go_on(session)
         elif isinstance(answer, Listing):
             self._compare(session, answer)
             self._go_on(session)
@@ -135,11 +140,25 @@ class Syncs:
             sent = ctx.ask(session.peer, asked, Replicate, batch, False)
         elif session.more:
             sent = ctx.ask(session.peer, asked, ListRange, session.start, session.end, session.after)
+        elif session.todo:
+            session.start, session.end = session.todo.pop()
+            sent = ctx.ask(session.peer, asked, GetDigest, session.start, session.end)
         else:
             self._end(session, ok=True)
             return
         if not sent:
             self._end(session, ok=False)
+
+    def _look_closer(self, session: Session, theirs: Digest) -> None:
+        """List what differs, or compare its parts if both have much there."""
+        count, digest = self.writes.table.digest(session.start, session.end)
+        if (theirs.count, theirs.digest) == (count, digest):
+            return
+        parts = _split(session.start, session.end, 1 << self.ctx.config.bits)
+        if min(count, theirs.count) > _LISTED and parts:
+            session.todo += reversed(parts)
+        else:
+            session.after, session.more = None, True
 
     def _batch(self, names: list[Name]) -> tuple[Record, ...]:
         """Take from the front of ``names`` what fits in one message."""
@@ -232,6 +251,15 @@ class Syncs:
         total = len(names)
         batch = self._batch(names)
         self.ctx.answer(self.ctx.asker(message, sender), Copies, batch, total - len(names))
+
+
+def _split(start: int, end: int, size: int) -> list[Arc]:
+    """Return the parts of an arc, in order; none if it has too few places."""
+    length = (end - start) % size or size
+    if length < _PARTS:
+        return []
+    bounds = [(start + length * part // _PARTS) % size for part in range(_PARTS)]
+    return list(zip(bounds, [*bounds[1:], end], strict=True))
 
 
 def is_well_formed(item: Record, config: Config) -> bool:
