@@ -112,7 +112,7 @@ class SqliteStorage:
             raise StorageDamaged(f"{self.file} is no storage of a chord node; {_ADVICE}", str(self.file))
         newest = len(form.STEPS)
         if schema > newest:
-            text = f"{self.file} was written by a newer version (schema {schema}; this one knows up to {newest})"
+            text = f"{self.file} was written by a newer version (schema {schema}; this one knows up to {newest}): use that version"
             raise StorageTooNew(text, str(self.file))
         if database.pragma("journal_mode", "wal") != "wal":
             raise StorageError(f"{self.file} cannot be written ahead: its file system lacks something", str(self.file))

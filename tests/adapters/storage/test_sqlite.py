@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 
 import apsw
 import pytest
@@ -29,6 +26,7 @@ from chord_adapters.storage import (
 from chord_proto.effects import Write, WriteId
 from chord_proto.messages import Record
 from tests.adapters.storage.disk import Disk
+from tests.adapters.storage.readonly import reachable_folder, unprivileged
 
 numbers = count()
 
@@ -99,27 +97,11 @@ def test_a_folder_in_use(filled: SqliteStorage) -> None:
     assert [b"a", b"b", b"c"] == [each.name for each in held(SqliteStorage(filled.path))]
 
 
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Be nobody in particular for a while, if this process may do everything."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that anybody can reach, as those of pytest cannot be."""
-    folder = Path(mkdtemp(prefix="chord-"))
-    folder.chmod(0o755)
-    yield folder
-    folder.chmod(0o700)
-    shutil.rmtree(folder)
+    """A folder that anybody can reach."""
+    with reachable_folder() as folder:
+        yield folder
 
 
 def test_a_folder_that_is_only_read(open_folder: Path) -> None:
