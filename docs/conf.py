@@ -23,7 +23,8 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 nitpicky = True
-nitpick_ignore_regex = [  # bases that are not on these pages: the standard library's, and private ones
+nitpick_ignore_regex = [  # what is not on these pages: bases of the standard library, private ones
     ("py:class", r"(enum|collections|contextlib|hypothesis|pathlib)\..*"),
     ("py:class", r"chord_proto\.frame\.Frame|chord_adapters\.(.*\.)?_.*"),
+    ("py:obj", r"chord_adapters\._\w+\.[A-Z]"),  # type variables
 ]

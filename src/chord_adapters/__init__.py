@@ -16,6 +16,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._events import Gained, Lost
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._watch import Event
@@ -29,10 +30,12 @@ __all__ = [
     "Config",
     "Entry",
     "Event",
+    "Gained",
     "Health",
     "JoinRefused",
     "Key",
     "Lagged",
+    "Lost",
     "NoQuorum",
     "NotReady",
     "Peer",

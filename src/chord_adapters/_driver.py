@@ -14,6 +14,7 @@ from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
 from chord_adapters._guests import MAX_GUESTS, Guest, Guests
 from chord_adapters._keeper import Keeper
 from chord_adapters._links import Loss, Standing
+from chord_adapters._ownership import Ownership
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket
@@ -101,6 +102,7 @@ class Driver(Engine):
             )
             for index in range(virtual_nodes)
         )
+        self.ownership = Ownership(self, self.nodes, config)
         self._by_id = {node.me.id: node for node in self.nodes}
         if len(self._by_id) < virtual_nodes:
             raise ValueError(
@@ -377,6 +379,8 @@ class Driver(Engine):
         return True
 
     def _settled(self, now: float) -> None:
+        if self.ownership.hub:
+            self.ownership.look()
         if not self._awaited:
             return
         ready, refusal = self.is_ready, self.refusal(now)
@@ -423,6 +427,7 @@ class Driver(Engine):
 
     def _waiters(self) -> list[Waiter]:
         waiters = [*(awaited.waiter for awaited in self._awaited), *self._leaving.values()]
+        waiters += self.ownership.hub.waiters()
         self._local.clear()
         self._tickets.clear()
         self._leaving.clear()

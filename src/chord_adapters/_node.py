@@ -6,10 +6,12 @@ import attrs
 
 from chord_adapters._arguments import place_of, timeout_of
 from chord_adapters._driver import Driver, DriverCounters
+from chord_adapters._events import Gained, Lost
 from chord_adapters._keeper import StorageCounters
 from chord_adapters._links import LinkCounters
 from chord_adapters._operations import Operations
 from chord_adapters._results import Health
+from chord_adapters._subscription import Subscription
 from chord_adapters._turns import Ticket
 from chord_proto.node import Stats
 from chord_proto.operations import Description, Operation, Result
@@ -125,6 +127,25 @@ class Node(Operations[Ticket]):
         """Tell whether a key lies on the range of this node, of any of its places; an int is a place or content key."""
         place = place_of(key, self._config)
         return any(node.owns(place) for node in self._driver.nodes)
+
+    def ownership(self) -> Subscription[Gained | Lost]:
+        """Return a subscription to the arcs of the circle that this node decides for, of all its places.
+
+        ::
+
+            async with node.ownership() as changes:
+                async for change in changes:
+                    match change:
+                        case Gained(): ...  # ours from now on: change.start, change.end, `"job/17" in change`
+                        case Lost(): ...  # another's, or soon
+                        case Lagged(): ...  # forget all arcs: those that are ours now follow
+
+        It begins with what the node decides for at that moment, as `Gained`.  While nodes join, leave or crash one
+        after another an arc is `Lost` at one node before it is `Gained` at the next.  A node that is cut off, or was
+        paused, believes in its arcs until it hears otherwise.  One that begins to leave has lost all.  Raises `Busy`
+        with 64 subscriptions open, and `Closed` when the node ends, which decides for nothing then.
+        """
+        return Subscription(self._driver.ownership.hub)
 
     def health(self) -> Health:
         """Return how the node is; with several places, the worst of them."""

@@ -39,6 +39,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._events import Gained, Lost
 from chord_adapters._memory_disk import Disk
 from chord_adapters._memory_host import Handle, InFlight, Logged, Step
 from chord_adapters._memory_network import Network, NotReached
@@ -61,6 +62,7 @@ __all__ = [
     "Disk",
     "Entry",
     "Event",
+    "Gained",
     "Handle",
     "Health",
     "InFlight",
@@ -68,6 +70,7 @@ __all__ = [
     "Key",
     "Lagged",
     "Logged",
+    "Lost",
     "Network",
     "NoQuorum",
     "Node",

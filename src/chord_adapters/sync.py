@@ -16,7 +16,7 @@ from functools import partial
 from typing import Generic, Self, TypeVar
 
 from chord_adapters._arguments import Quorum
-from chord_adapters._blocking import ValueReader, store_from
+from chord_adapters._blocking import OwnershipReader, ValueReader, store_from
 from chord_adapters._client import Client as AsyncClient
 from chord_adapters._errors import (
     Busy,
@@ -31,6 +31,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._events import Gained, Lost
 from chord_adapters._loop_thread import LoopThread
 from chord_adapters._node import Node as AsyncNode
 from chord_adapters._node import NodeStats
@@ -57,10 +58,12 @@ __all__ = [
     "Config",
     "Entry",
     "Event",
+    "Gained",
     "Health",
     "JoinRefused",
     "Key",
     "Lagged",
+    "Lost",
     "NoQuorum",
     "Node",
     "NotReady",
@@ -351,6 +354,10 @@ class Node(_Calls[AsyncNode]):
     def owns(self, key: str | bytes | int) -> bool:
         """Tell whether a key lies on the range of this node."""
         return self._thread.run(self._asynchronous.owns, key)
+
+    def ownership(self) -> OwnershipReader:
+        """Return a subscription to the arcs that this node decides for: a plain iterator, see `OwnershipReader`."""
+        return OwnershipReader(self._thread, self._asynchronous.ownership())
 
     def health(self) -> Health:
         """Return how the node is."""

@@ -36,6 +36,7 @@ from chord_adapters._errors import (
     ValueTooLarge,
     VersionMismatch,
 )
+from chord_adapters._events import Gained, Lost
 from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
@@ -56,10 +57,12 @@ __all__ = [
     "Config",
     "Entry",
     "Event",
+    "Gained",
     "Health",
     "JoinRefused",
     "Key",
     "Lagged",
+    "Lost",
     "NoQuorum",
     "Node",
     "NotReady",

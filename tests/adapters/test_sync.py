@@ -15,6 +15,7 @@ import pytest
 from chord_adapters.sync import (
     Closed,
     Entry,
+    Gained,
     JoinRefused,
     Node,
     NotReady,
@@ -158,6 +159,36 @@ def test_streams_that_break(nodes: tuple[Node, Node]) -> None:
     node.abort()
     with pytest.raises(Closed):
         node.store_stream([b"bytes"])
+
+
+def test_ownership(nodes: tuple[Node, Node]) -> None:
+    """What happens to a node's arcs comes to any thread, which may wait so long and no longer, and is ended by another."""
+    first, second = nodes
+    with first.ownership() as changes, ThreadPoolExecutor(1) as pool:
+        gained = next(changes)
+        assert Gained(second.id, first.id, first.peer) == gained
+        assert first.owns("k") == ("k" in gained)
+        with pytest.raises(Timeout):
+            changes.next(timeout=0.05)
+        with pytest.raises(ValueError, match="timeout"):
+            changes.next(timeout=-1.0)
+        following = pool.submit(changes.next, timeout=15.0)
+        second.leave()
+        assert Gained(first.id, second.id, first.peer) == following.result(timeout=15.0)
+        rest = pool.submit(list, changes)
+        changes.close()
+        assert [] == rest.result(timeout=15.0)
+        with pytest.raises(StopIteration):
+            next(changes)
+    with pytest.raises(Closed), second.ownership():
+        pass
+    changes = first.ownership()
+    whole = changes.next(timeout=15.0)
+    assert isinstance(whole, Gained)
+    assert whole.start == whole.end
+    first.abort()
+    with pytest.raises(Closed):
+        next(changes)
 
 
 def test_many_threads(nodes: tuple[Node, Node]) -> None:
