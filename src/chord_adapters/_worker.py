@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias
 
@@ -53,5 +54,5 @@ class Worker:
             work, done = job
             error = attempt(work)
             with suppress(RuntimeError):  # The loop is gone; what was asked for is done all the same.
-                self._tell(lambda done=done, error=error: done(error))  # type: ignore[misc]
+                self._tell(partial(done, error))
             del job, work, done, error
