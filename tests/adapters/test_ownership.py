@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import attrs
 import pytest
 
 from chord_adapters import Closed, Gained, Lagged, Lost
 from chord_adapters._node import Node
 from chord_proto.identifiers import content_key
+from chord_proto.peer import Peer
 from chord_proto.places import Places, arc
 from tests.adapters.backends import LISTEN, QUICK, Backend, ring, settled
 
@@ -102,3 +104,38 @@ async def test_virtual_nodes(backend: Backend) -> None:
         assert {peer for node in nodes for peer in node.peers} == {change.peer for change in told}
         assert all(change.end == change.peer.id for change in told)
         assert 2**160 == sum((change.end - change.start) % 2**160 for change in told)
+
+
+async def test_what_places_of_one_process_hand_on(backend: Backend) -> None:
+    """An arc that goes from one place of a node to another of it is lost before it is gained, also in one moment."""
+    async with ring(backend, 1, virtual_nodes=2) as nodes:
+        ownership = nodes[0]._driver.ownership
+        first, second = (Decider(peer) for peer in nodes[0].peers)
+        ownership._nodes = [first, second]  # type: ignore[list-item]
+        async with nodes[0].ownership() as changes:
+            first.decides = ((10, 20),)
+            ownership.look()
+            first.decides, second.decides = ((10, 15), (30, 40)), ((15, 20),)
+            ownership.look()
+            told = [await anext(changes) for _ in range(4)]
+        assert told == [
+            Gained(10, 20, first.me),
+            Lost(15, 20, first.me),
+            Gained(30, 40, first.me),
+            Gained(15, 20, second.me),
+        ]
+        first.decides = ()  # While nobody listens.
+        async with nodes[0].ownership() as changes:
+            assert [Gained(15, 20, second.me)] == list(changes._events)
+
+
+@attrs.define(eq=False)
+class Decider:
+    """Stands for a node that decides for some arcs."""
+
+    me: Peer
+    decides: tuple[tuple[int, int], ...] = ()
+
+    def view(self) -> Decider:
+        """Return what the node shows."""
+        return self
