@@ -225,7 +225,7 @@ class Coordinator:
         self._settle(coordination)
 
     def on_decided(self, purpose: Decided, peer: Peer | None, durable: bool) -> None:
-        """The owner's own copy is durable, or its disk failed."""
+        """The owner's own copy is durable, or its disk failed: then the copies that went out may last all the same."""
         coordination = self.active.get(purpose.number)
         if coordination is None:
             return
@@ -234,7 +234,8 @@ class Coordinator:
             coordination.acked[self.ctx.me.id] = self.ctx.me
             self._settle(coordination)
         else:
-            self._give_up(coordination, Reason.STORAGE_FAILED)
+            alone = not coordination.waiting and not coordination.acked
+            self._give_up(coordination, Reason.STORAGE_FAILED if alone else Reason.OUTCOME_UNKNOWN)
 
     def on_spread_timer(self, number: int) -> None:
         """Try the replicas that refused again, until the write is complete or too old."""

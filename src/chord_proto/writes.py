@@ -43,6 +43,7 @@ class Writes:
         "pending",
         "table",
         "unshared",
+        "waiting",
         "width",
     )
 
@@ -55,6 +56,8 @@ class Writes:
         """The newest record of each name that is not durable yet."""
         self.counted: dict[Name, float] = {}
         """Until when whoever decided a write may acknowledge it as held here."""
+        self.waiting = 0
+        """Bytes of the values that are not durable yet."""
         self.failed = False
         self.news: list[tuple[Record, Record | None]] = []
         """Records that have become durable, and what was there before; reset by who takes note."""
@@ -76,15 +79,12 @@ class Writes:
 
     def has_room(self, items: Iterable[Record]) -> bool:
         """Tell whether the table may take these."""
-        config, table = self.ctx.config, self.table
-        count = size = 0
-        for item in items:
-            count += 1
-            size += len(item.value or b"")
+        config, table, items = self.ctx.config, self.table, tuple(items)
+        count, size = len(items), _size(items)
         return (
             len(self.pending) < config.max_pending_writes
             and len(table) + len(self.accepted) + count <= config.max_records
-            and table.bytes + size <= config.max_bytes
+            and table.bytes + self.waiting + size <= config.max_bytes
         )
 
     def keep(self, items: Iterable[Record], purpose: Purpose | None = None, *, shared: bool = True) -> None:
@@ -157,6 +157,7 @@ class Writes:
             return
         self._last = WriteId(self._last + 1)
         self.pending[self._last] = Pending(changes, dropped, [] if purpose is None else [purpose])
+        self.waiting += _size(changes)
         for item in changes:
             self.accepted[item.space, item.name] = (item, self._last)
         self.ctx.emit(Write(self._last, changes, dropped, width))
@@ -165,6 +166,7 @@ class Writes:
         """All writes up to ``write`` are durable: apply them, and tell who waited."""
         for number in [number for number in self.pending if number <= write]:
             done = self.pending.pop(number)
+            self.waiting -= _size(done.changes)
             for item in done.changes:
                 old = self.table.get(item.space, item.name)
                 if self.table.put(item) and item.space == Space.RECORD:
@@ -184,6 +186,7 @@ class Writes:
                 self.ctx.outcomes.append((purpose, None, False))
         self.pending.clear()
         self.accepted.clear()
+        self.waiting = 0
 
     def stop(self) -> None:
         """The node has left: nobody is told of what becomes durable from now on."""
@@ -199,3 +202,8 @@ class Writes:
         waiting = self.accepted.get(name)
         if waiting is not None and waiting[1] == number:
             del self.accepted[name]
+
+
+def _size(items: Iterable[Record]) -> int:
+    """Return how many bytes the values of these have."""
+    return sum(len(item.value or b"") for item in items)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from chord_proto.effects import Finished, OpId, Send, Write, WriteId
 from chord_proto.messages import (
     Acknowledged,
@@ -234,3 +236,29 @@ def test_a_node_that_comes_back_alone_takes_itself_for_no_majority() -> None:
     assert [b"v", Failed(Failure.NO_QUORUM), Failed(Failure.NO_QUORUM)] == [
         getattr(rig.result(op), "value", rig.result(op)) for op in ops
     ]
+
+
+def test_when_the_disk_fails_under_a_write_its_copies_may_last() -> None:
+    """They have gone to the replicas: the write has failed here, and what became of it is not known (D11)."""
+    rig = Rig(durable=False)
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.flush_writes()
+    rig.take(node, node.perform(OpId(1), Put(KEY, b"v"), now=rig.now))
+    assert {60, 100} == {each.target for each in sent(Replicate, [Send(p.to, p.message) for p in rig.under_way])}
+    rig.take(node, node.write_failed(rig.writes[-1][1].id, now=rig.now))
+    rig.tick(node, 0.1)
+    assert Failed(Failure.STORAGE_FAILED, outcome_unknown=True) == rig.result(OpId(1))
+    rig.take(node, node.perform(OpId(2), Put(KEY, b"w"), now=rig.now))
+    assert Failed(Failure.STORAGE_FAILED) == rig.result(OpId(2))
+
+
+def test_what_waits_for_the_disk_takes_room() -> None:
+    """A slow disk is no way past the bound in bytes."""
+    rig = Rig(attrs.evolve(CONFIG, max_bytes=10), durable=False)
+    node = rig.create(10)
+    rig.flush_writes()
+    for op, name in ((1, b"a"), (2, b"b")):
+        rig.take(node, node.perform(OpId(op), Put(name, b"123456"), now=rig.now, timeout=0.5))
+    assert 1 == len(rig.writes)
+    rig.tick(node, 0.6)
+    assert Failed(Failure.BUSY) == rig.result(OpId(2))
