@@ -111,14 +111,8 @@ class Watches:
             self._tell(asker, changes or (present,), lagged=changes is None)
 
     def _tell(self, asker: Asker, changes: tuple[Change, ...], *, lagged: bool) -> None:
-        told: list[Change] = []
-        size = 0
-        for change in changes:
-            size += len(change.value or b"")
-            if told and size > self.ctx.config.max_batch_bytes:
-                break
-            told.append(change)
-        self.ctx.answer(asker, Changed, tuple(told), lagged, cursor_of(told[-1]))
+        """Tell changes: all that are remembered fit in one message."""
+        self.ctx.answer(asker, Changed, changes, lagged, cursor_of(changes[-1]))
 
     # What happens
 

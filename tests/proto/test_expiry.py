@@ -232,3 +232,17 @@ def test_a_replica_forgets_only_for_the_owner_and_only_what_is_gone() -> None:
     rig.receive(node, request(Replicate, peer(200), node, (record_at(180, b"v", 9),), True, number=2))
     effects = collect(rig, node, 200, 9)
     assert ([], 1) == (only(Write, effects), node.stats().records)
+
+
+def test_nobody_else_may_let_anything_be_forgotten() -> None:
+    """Neither a client, which owns nothing, nor a message that names more than one does."""
+    rig = Rig(QUICK)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    entry = Summary(0, name_at(180), version(5))
+    for source, count, reasons in (
+        (None, 1, [Reason.INVALID]),
+        (peer(200), 1025, [Reason.INVALID]),
+        (peer(200), 1024, []),
+    ):
+        effects = rig.receive(node, request(Collect, source, node, (entry,) * count, number=count))
+        assert reasons == [each.reason for each in sent(Refused, effects)]

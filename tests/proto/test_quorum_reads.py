@@ -147,3 +147,27 @@ def test_a_copy_is_told_to_owners_of_records_only() -> None:
         assert [Reason.INVALID] == [each.reason for each in sent(Refused, effects)]
     (answer,) = sent(Value, rig.receive(node, request(GetCopy, peer(200), node, 0, name_at(180), number=20)))
     assert (record_at(180), ()) == (answer.held, answer.replicas)
+
+
+def test_who_leaves_sends_readers_away() -> None:
+    """A read that is under way ends: the reader asks elsewhere."""
+    rig, node = owner(OLD)
+    get(rig, node)
+    effects = rig.take(node, node.leave(rig.op(), now=rig.now))
+    for _ in range(100):
+        if node.deadline is None:
+            break
+        effects += rig.tick(node, 0.2)
+    assert Reason.NOT_MEMBER in [each.reason for each in sent(Refused, effects) if each.request == 77]
+    assert {} == node.reads.active
+
+
+def test_a_replica_that_fails_is_made_up_for() -> None:
+    """When one falls silent the others are asked, at once."""
+    rig, node = owner(OLD)
+    first, second = sent(GetCopy, get(rig, node, ALL))
+    rig.reply(first, Value, OLD, ())
+    node.ctx.suspect(peer(second.target or 0))
+    again = sent(GetCopy, rig.tick(node))
+    assert [150] == [each.target for each in again]
+    assert [b"old"] == values(rig.reply(again[0], Value, OLD, ()))

@@ -136,3 +136,74 @@ def test_the_history_has_bounds() -> None:
     for number in range(1, 3000):
         many.add(b"%d" % (number % 7), version(number - 7), Change(version(number), b"", 0, False))
     assert 1024 == len(many.order) == sum(map(len, many.steps.values()))
+
+
+def refused(effects: list[Effect]) -> list[tuple[int, int]]:
+    """Return which requests were refused, and why."""
+    return [(each.request, each.reason) for each in sent(Refused, effects)]
+
+
+def test_what_cannot_be_watched() -> None:
+    """A range that is not served yet; a name that is longer than any."""
+    rig, node = owner()
+    longest = next(b"%d" % n + bytes(4096 - len(b"%d" % n)) for n in range(999) if node.owns(_padded(n, 4096)))
+    longer = next(_padded(n, 4097) for n in range(999) if node.owns(_padded(n, 4097)))
+    assert [] == refused(rig.receive(node, request(AwaitChange, peer(150), node, longest, "", number=1)))
+    effects = rig.receive(node, request(AwaitChange, peer(150), node, longer, "", number=2))
+    assert [(2, Reason.INVALID)] == refused(effects)
+    node.ranges.doubt()
+    assert [(3, Reason.NOT_READY)] == refused(wait(rig, node, "", 3))
+
+
+def _padded(number: int, length: int) -> bytes:
+    return (b"%d" % number).ljust(length, b"\0")
+
+
+def test_what_nobody_watches_any_more_is_forgotten() -> None:
+    """After half a minute; what somebody waits for is not."""
+    rig, node = owner()
+    other = name_at(6)
+    sent(Changed, wait(rig, node, None))
+    rig.receive(node, request(AwaitChange, peer(150), node, other, "", number=2))
+    for turn in range(64):
+        rig.tick(node, 0.5)
+        rig.humour()
+        assert turn >= 59 or KEY in node.watches.watched
+        if turn % 30 == 20:  # Its wait has ended; it asks again.
+            rig.receive(node, request(AwaitChange, peer(150), node, other, "", number=100 + turn))
+    assert [other] == list(node.watches.watched)
+
+
+def test_one_range_goes_and_another_stays() -> None:
+    """Only who watches what went is sent away."""
+    rig, node = owner()
+    rig.receive(node, request(AwaitChange, peer(150), node, name_at(205), "", number=1))
+    rig.receive(node, request(AwaitChange, peer(150), node, name_at(9), "", number=2))
+    node.ring.set_predecessor(peer(7))
+    assert [(1, Reason.NOT_READY)] == refused(rig.tick(node) + rig.tick(node, 0.5))
+    assert (1, [name_at(9)]) == (node.watches.count, list(node.watches.watched))
+
+
+def test_who_leaves_sends_watchers_away() -> None:
+    """They are told that it is no member any more, and nothing is armed."""
+    rig, node = owner()
+    wait(rig, node, "", 1)
+    effects = rig.take(node, node.leave(rig.op(), now=rig.now)) + rig.tick(node, 10.1)
+    for _ in range(100):
+        if node.deadline is None:
+            break
+        effects += rig.tick(node, 0.2)
+    assert (1, Reason.NOT_MEMBER) in refused(effects)
+    assert ({}, None) == (node.watches.watched, node.deadline)
+
+
+def test_a_story_too_long_to_be_remembered() -> None:
+    """What fits in one message is told whole; of more only the newest, and that there was more."""
+    rig, node = owner(max_batch_bytes=65_536)
+    begun = sent(Changed, wait(rig, node, None))[0].cursor
+    long = [bytes([number]) * 30_000 for number in range(1, 4)]
+    put(rig, node, long[0], 1)
+    put(rig, node, long[1], 2)
+    assert [(tuple(long[:2]), False)] == told(wait(rig, node, begun, 2))
+    put(rig, node, long[2], 3)
+    assert [((long[2],), True)] == told(wait(rig, node, begun, 3))
