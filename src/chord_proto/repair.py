@@ -43,10 +43,11 @@ class ForSurplus:
 
 @record
 class Returning:
-    """Purpose of giving surplus copies on (start, end] to their owner."""
+    """Purpose of giving surplus copies on (start, end] to their owner: these, in these versions, may go afterwards."""
 
     start: int
     end: int
+    copies: tuple[tuple[Name, str], ...]
 
 
 @record
@@ -217,27 +218,19 @@ class Repair:
             self.lookups.start(place_of(item.space, item.name, self.ctx.config.bits), ForSurplus())
 
     def on_owner_found(self, purpose: ForSurplus, peer: Peer | None, found: Outcome | None) -> None:
-        """Give the owner what it lacks of the surplus on its range."""
-        if found is None or found.successors[0].id == self.ctx.me.id:
+        """Give the owner what it lacks of the surplus on its range; what comes meanwhile is not compared, and stays."""
+        start = self.responsibility()
+        if found is None or found.successors[0].id == self.ctx.me.id or start is None:
             return
-        owner = found.successors[0]
-        self.syncs.start(
-            owner, found.predecessor.id, owner.id, Returning(found.predecessor.id, owner.id), pull=False, push=True
-        )
+        owner, after = found.successors[0], found.predecessor.id
+        held = (((item.space, item.name), item.version) for item in self.writes.table.on_arc(after, owner.id))
+        copies = tuple(islice((each for each in held if self._is_surplus(*each, start)), _DROPPED_AT_ONCE))
+        self.syncs.start(owner, after, owner.id, Returning(after, owner.id, copies), pull=False, push=True)
 
     def on_returned(self, purpose: Returning, peer: Peer | None, ended: SyncEnded) -> None:
         """The owner has the copies: ask it whether they may go."""
-        start = self.responsibility()
-        if peer is None or not ended.ok or start is None:
-            return
-        surplus = (
-            ((item.space, item.name), item.version)
-            for item in self.writes.table.on_arc(purpose.start, purpose.end)
-            if self._is_surplus((item.space, item.name), item.version, start)
-        )
-        copies = tuple(islice(surplus, _DROPPED_AT_ONCE))
-        if copies:
-            self.ctx.ask(peer, Confirming(copies), Confirm, purpose.start, purpose.end)
+        if peer is not None and ended.ok and purpose.copies:
+            self.ctx.ask(peer, Confirming(purpose.copies), Confirm, purpose.start, purpose.end)
 
     def _is_surplus(self, name: Name, version: str, start: int) -> bool:
         """Tell whether a copy lies beyond (start, me], where it belongs, no newer one came and nobody counts on it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chord_proto.effects import OpId, Write
+from chord_proto.lookup import Outcome
 from chord_proto.messages import (
     Confirm,
     Digest,
@@ -24,6 +25,7 @@ from chord_proto.messages import (
 )
 from chord_proto.node import Node
 from chord_proto.peer import Peer
+from chord_proto.repair import ForSurplus
 from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
 
 
@@ -197,3 +199,23 @@ def test_a_leaver_confirms_nothing() -> None:
     assert sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))
     rig.take(node, node.leave(OpId(99), now=rig.now))
     assert not sent(Done, rig.receive(node, request(Confirm, peer(150), node, 200, 10)))
+
+
+def test_what_comes_while_surplus_is_returned_stays() -> None:
+    """It was never compared with the owner, which cannot vouch for it."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(80),), False, number=1))
+    node.ring.set_predecessors(peer(200), (peer(180), peer(150), peer(120)))
+    node.repair.on_owner_found(ForSurplus(), peer(60), Outcome(peer(60), (peer(100), peer(150)), False, ()))
+    rig.tick(node)
+    digest = [p.message for p in rig.under_way if isinstance(p.message, GetDigest) and p.message.start == 60][-1]
+    rig.reply(digest, Digest, 0, bytes(16))
+    rig.reply(rig.asked(ListRange, peer(100)), Listing, (), False)
+    copies = rig.asked(Replicate, peer(100))
+    assert [name_at(80)] == [item.name for item in copies.records]
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(81),), False, number=2))
+    rig.reply(copies, Done)
+    rig.reply(rig.asked(Confirm, peer(100)), Done)
+    assert {name_at(81)} == {name for _, name in node.writes.table.records}
