@@ -35,22 +35,25 @@ IDLE = 0.001
 class VirtualWaiter:
     """Lets one task wait for one outcome, and time pass meanwhile.
 
-    Of all that wait one lets events happen, a few between two turns of the loop, so that other tasks do not see
-    time race past them.
+    Of all that wait one lets events happen, a few between two turns of the loop, and none while a task has its
+    outcome and has not gone on yet, so that other tasks do not see time race past them.
     """
 
-    __slots__ = ("_event", "_outcome", "_simulation")
+    __slots__ = ("_event", "_outcome", "_simulation", "_waiting")
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._outcome: list[Outcome] = []
         self._event: anyio.Event | None = None
+        self._waiting = False
 
     def resolve(self, outcome: Outcome) -> None:
         """Give the outcome; of several the first counts."""
         if not self._outcome:
             self._outcome.append(outcome)
             self._simulation.resolved += 1
+            if self._waiting:
+                self._simulation.resuming[self] = None
             self.wake()
 
     def wake(self) -> None:
@@ -60,28 +63,40 @@ class VirtualWaiter:
 
     async def wait(self) -> Outcome:
         """Wait for the outcome, at least for a turn of the loop."""
-        await anyio.lowlevel.checkpoint()
         simulation = self._simulation
-        while not self._outcome:
-            try:
-                if simulation.pump is None:
-                    simulation.pump = self
-                    await self._let_time_pass()
-                else:
-                    self._event = anyio.Event()
-                    simulation.waiters[self] = None
-                    await self._event.wait()
-            finally:
-                simulation.waiters.pop(self, None)
-                if simulation.pump is self:
-                    simulation.pump = None
-                if simulation.pump is None and simulation.waiters:
-                    next(iter(simulation.waiters)).wake()
+        self._waiting = True
+        if self._outcome:
+            simulation.resuming[self] = None
+        try:
+            await anyio.lowlevel.checkpoint()
+            while not self._outcome:
+                await self._take_part()
+        finally:
+            self._waiting = False
+            simulation.resuming.pop(self, None)
         return self._outcome[0]
+
+    async def _take_part(self) -> None:
+        """Let time pass, or wait until it is this one's turn to do so."""
+        simulation = self._simulation
+        try:
+            if simulation.pump is None:
+                simulation.pump = self
+                await self._let_time_pass()
+            else:
+                self._event = anyio.Event()
+                simulation.waiters[self] = None
+                await self._event.wait()
+        finally:
+            simulation.waiters.pop(self, None)
+            if simulation.pump is self:
+                simulation.pump = None
+            if simulation.pump is None and simulation.waiters:
+                next(iter(simulation.waiters)).wake()
 
     async def _let_time_pass(self) -> None:
         while not self._outcome:
-            if self._simulation.run_slice(SLICE):
+            if self._simulation.resuming or self._simulation.run_slice(SLICE):
                 await anyio.lowlevel.checkpoint()
             else:
                 await anyio.sleep(IDLE)  # Nothing will ever happen here, unless another task makes it.

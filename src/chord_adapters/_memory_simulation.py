@@ -87,6 +87,8 @@ class Simulation:
         self.pump: Waiting | None = None
         """Who of those that wait lets time pass."""
         self.waiters: dict[Waiting, None] = {}
+        self.resuming: dict[Waiting, None] = {}
+        """Those that have what they waited for and have not had their turn of the loop since: time waits for them."""
         self.silent: dict[Address, None] = {}
         """Addresses that went down without a word: what is sent there vanishes."""
         self.tampers: dict[Address, Callable[[Message], Message | None]] = {}

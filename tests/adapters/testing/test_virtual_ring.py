@@ -139,6 +139,30 @@ def test_a_node_that_died_of_a_bug_is_not_silent() -> None:
         ring.close()
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_time_waits_for_who_has_something_to_read(loop: str) -> None:
+    """While a task goes through what it has been told, a turn of the loop each, no virtual time passes."""
+    ring = VirtualRing(2)
+
+    async def reads() -> tuple[int, float]:
+        async with open_node("many:1", virtual_nodes=32) as node, anyio.create_task_group() as tasks:
+            await node.wait_ready(timeout=60.0)
+            for _ in range(3):
+                tasks.start_soon(sleep, 100.0)
+            async with node.ownership() as changes:
+                await anext(changes)
+                began, told = current_time(), 1
+                while told < 32:
+                    await anext(changes)
+                    told += 1
+            passed = current_time() - began
+            tasks.cancel_scope.cancel()
+        return told, passed
+
+    assert (32, 0.0) == ring.run(reads, backend=loop)
+    ring.close()
+
+
 def test_what_cannot_be() -> None:
     """Wrong arguments are refused with a clear error."""
     with pytest.raises(ValueError, match="a ring has at least one node, not 0"):
