@@ -17,7 +17,7 @@ from chord_proto.graves import Graves
 from chord_proto.lookup import Asked, Lookups
 from chord_proto.membership import Membership
 from chord_proto.merge import Merge
-from chord_proto.messages import Answer, Message, Notify, Perform, Reason, Record, Request
+from chord_proto.messages import Answer, GetNeighbours, Message, Notify, Perform, Reason, Record, Request
 from chord_proto.operations import Describe, Description, Failed, Failure, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
@@ -183,7 +183,7 @@ class Frame:
         ring, ranges = self.ring, self.ranges
         changes, ring.changes = ring.changes, []
         for change in changes:
-            ranges.on_predecessor_changed(*change)
+            ranges.on_predecessor_changed(*change, leaving=ring.phase is Phase.LEAVING)
         if ring.skipped:
             ring.skipped = False
             ranges.doubt()
@@ -270,6 +270,8 @@ class Frame:
             ctx.refuse(ctx.asker(message, sender), Reason.INVALID)
         elif not self.ring.is_member and kind not in BEFORE_MEMBERSHIP:
             ctx.refuse(ctx.asker(message, sender), Reason.NOT_MEMBER)
+            if kind is GetNeighbours and message.source is not None:
+                self.membership.on_asked_by_member(message.source)
         else:
             REQUESTS[kind](self, message, sender)
 

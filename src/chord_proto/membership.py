@@ -45,6 +45,7 @@ class Membership:
         "contacts",
         "ctx",
         "handed_over",
+        "invited",
         "join_op",
         "leave_op",
         "lookups",
@@ -63,6 +64,8 @@ class Membership:
         self.lookups = lookups
         self.contacts: tuple[Address, ...] = ()
         """Where to join, and where to look for a lost part of the ring later."""
+        self.invited: tuple[Address, ...] = ()
+        """The member that last asked this node, which is none yet, as an earlier life of it: one more contact."""
         self.join_op: OpId | None = None
         self.leave_op: OpId | None = None
         self.pause = _FIRST_PAUSE
@@ -95,9 +98,15 @@ class Membership:
         if self.ring.phase is not Phase.JOINING:
             return
         self.ctx.forget_old_suspicions()
-        contact = self.contacts[self.turn % len(self.contacts)]
+        contacts = (*self.contacts, *self.invited)
+        contact = contacts[self.turn % len(contacts)]
         self.turn += 1
         self.lookups.start(self.ctx.me.id, ForJoin(), contacts=(contact,))
+
+    def on_asked_by_member(self, member: Peer) -> None:
+        """The ring remembers this node, or its address: so it finds the way back when all contacts wait or have died."""
+        if self.ring.phase is Phase.JOINING:
+            self.invited = (member.address,)
 
     def on_join_point(self, purpose: ForJoin, peer: Peer | None, found: Outcome | None) -> None:
         """The ring told whose successor this node becomes; ask that member for its list."""

@@ -167,8 +167,11 @@ class Ranges:
             self.ctx.emit(RangeGained(start, end))
         self._want_missing()
 
-    def on_predecessor_changed(self, old: Peer | None, new: Peer | None) -> None:
-        """Stop deciding for what was lost, in this very step; fetch what was gained and is not held already."""
+    def on_predecessor_changed(self, old: Peer | None, new: Peer | None, *, leaving: bool = False) -> None:
+        """Stop deciding for what was lost, in this very step; fetch what was gained and is not held already.
+
+        A ``leaving`` node that remains alone takes on nothing: who went before it may have had nobody to hand over to.
+        """
         before, after = self.grants.owned_after(old), self.grants.owned_after(new)
         for start, end in (before - after).arcs():
             self.ctx.emit(RangeLost(start, end))
@@ -176,7 +179,7 @@ class Ranges:
         gained = after - before
         for start, end in gained.arcs():
             self.ctx.emit(RangeGained(start, end))
-        if new is None:
+        if new is None and not leaving:
             self.returned.note(after - self.held)
             self.grants.hold(after)
             for pending in list(self.pending.values()):
