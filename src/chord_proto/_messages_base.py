@@ -62,12 +62,13 @@ class Reason(IntEnum):
 
 @record
 class Grant:
-    """One life of ``to`` was granted the arc (start, end]."""
+    """One life of ``to`` was granted the arc (start, end], ``age`` milliseconds ago."""
 
     start: int
     end: int
     to: Peer
     incarnation: int
+    age: int
 
 
 @record

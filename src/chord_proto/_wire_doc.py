@@ -13,8 +13,8 @@ from chord_proto._wire_peers import MAX_ADDRESS, PeerTable
 from chord_proto._wire_types import MESSAGES, OPERATIONS, RESULTS, TAGGED
 from chord_proto.connection import LENGTH_SIZE
 from chord_proto.identifiers import CONTENT_BITS
-from chord_proto.messages import Answer, Message, Reason, Record, Request, Space, Summary
-from chord_proto.operations import Hop
+from chord_proto.messages import Answer, Grant, Message, Reason, Record, Request, Space, Summary
+from chord_proto.operations import Change, Entry, Hop
 from chord_proto.wire import WIRE_VERSION
 
 _REPLIES = {
@@ -122,7 +122,7 @@ def _messages() -> Iterable[str]:
 def _parts() -> Iterable[str]:
     yield from ("## Parts of messages", "")
     yield from ("These are arrays of their fields, in order.", "")
-    for cls in (Record, Summary, Hop):
+    for cls in (Record, Summary, Grant, Entry, Change, Hop):
         yield from _described(cls.__name__, cls, ())
     for title, field, numbers in (("Operations", "operation", OPERATIONS), ("Results", "result", RESULTS)):
         yield from (f"## {title}", "")

@@ -246,6 +246,7 @@ class Kinds:
                 "pending",
                 "missing",
                 "repaired",
+                "age",
             ),
             **_under(whole(MAX_WIDTH), int, "width", "quorum"),
             **_under(whole(MAX_TIMEOUT), int, "timeout"),

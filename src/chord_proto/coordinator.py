@@ -89,7 +89,10 @@ class Coordinator:
         self.ranges = ranges
         self.active: dict[int, Coordination] = {}
         self.decided: dict[tuple[bytes, int], str] = {}
-        """Versions of writes decided here lately, by name and write id, so that a retry is recognised."""
+        """Versions of writes decided here lately, by name and write id, so that a retry is recognised.
+
+        Empty: its condition was not met.  It has been refused for good, and another copy of it may still come.
+        """
         self._next = 0
 
     def why_not(self, quorum: int, place: int) -> Reason | None:
@@ -194,12 +197,13 @@ class Coordinator:
             return newest if newest is not None and not is_newer(given.version, newest.version) else given
         version = self.decided.get((message.name, message.write_id))
         if version is None:
-            if not _is_met(message.condition, newest, self.ctx.civil):
-                return None
-            version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset)
+            met = _is_met(message.condition, newest, self.ctx.civil)
+            version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset) if met else ""
             self.decided[message.name, message.write_id] = version
             while len(self.decided) > _MAX_DECIDED:
                 del self.decided[next(iter(self.decided))]
+        if not version:
+            return None
         return Record(message.space, message.name, message.value, version, message.write_id, message.expires)
 
     def _spread(self, coordination: Coordination) -> None:

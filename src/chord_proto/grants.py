@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chord_proto.context import Call, Context
+from chord_proto.identifiers import between
 from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Grant, Granted, Reason, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
@@ -132,18 +133,21 @@ class Grants:
                 self._ask_whether_it_arrived(peer, message.start, message.end)
             ctx.answer(asker, Elsewhere, named, True)
         else:
-            ahead = [peer for peer in ctx.routing.successors if not ctx.routing.is_suspect(peer)]
-            ctx.answer(asker, Elsewhere, tuple(ahead[:1]), False)
+            ctx.answer(asker, Elsewhere, self._next_to_ask(source), False)
 
-    def give(self, places: Places, to: Peer, life: int, *, here: bool = True) -> None:
-        """Let ``to`` decide for ``places`` from now on."""
+    def _next_to_ask(self, asker: Peer) -> tuple[Peer, ...]:
+        """Return whom else to ask who decides: the next one, and whoever has come between the asker and this node."""
+        routing = self.ctx.routing
+        before = routing.predecessor
+        nearer = before is not None and between(asker.id, before.id, self.ctx.me.id)
+        ahead = next((peer for peer in routing.successors if not routing.is_suspect(peer)), None)
+        return tuple(peer for peer in (before if nearer else None, ahead) if peer is not None)
+
+    def give(self, places: Places, to: Peer, life: int, *, age: float = 0.0, here: bool = True) -> None:
+        """Let ``to`` decide for ``places`` from now on, or note that somebody did so ``age`` seconds ago."""
         self.held -= places
         self._no_longer_given(places)
-        same = [each for each in self.given if (each.to, each.life, each.here, each.lost) == (to, life, here, False)]
-        for each in same:
-            self.given.remove(each)
-            places |= each.places
-        self.given.append(Given(places, to, life, self.ctx.now, here))
+        self.given.append(Given(places, to, life, self.ctx.now - age, here))
         self._bound()
         for call in list(self._claims_of(to)):  # What it is about to say is about what it had before.
             self.ctx.drop_call(call)
@@ -172,15 +176,24 @@ class Grants:
         """Return what another node needs to know of the grants that were made here."""
         self._forget_old()
         living = [each for each in self.given if not each.lost]
-        grants = [Grant(*ends, each.to, each.life) for each in living for ends in each.places.arcs()]
+        now = self.ctx.now
+        grants = [
+            Grant(*ends, each.to, each.life, int(1000 * (now - each.at)))
+            for each in living
+            for ends in each.places.arcs()
+        ]
         return tuple(grants[-MAX_ARCS:])
 
     def remember(self, grants: tuple[Grant, ...]) -> None:
-        """Remember what a leaver granted to others, and its own arcs to its heir."""
+        """Remember what a leaver granted to others, and its own arcs to its heir, unless more is known of them since."""
         for each in grants:
-            places = arc(each.start, each.end, self.held.size) - self.held
+            places, age = arc(each.start, each.end, self.held.size) - self.held, each.age / 1000
+            for known in self.given:
+                same = (known.to, known.life, known.lost) == (each.to, each.incarnation, False)
+                if same or known.at >= self.ctx.now - age:
+                    places -= known.places
             if places and each.to.id != self.ctx.me.id and not self.ctx.routing.is_suspect(each.to):
-                self.give(places, each.to, each.incarnation, here=False)
+                self.give(places, each.to, each.incarnation, age=age, here=False)
 
     # Did it arrive?
 

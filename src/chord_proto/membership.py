@@ -202,7 +202,7 @@ class Membership:
         self.handed_over = granted_to is not None
         told: set[int] = {ctx.me.id}
         to_heir = (
-            () if granted_to is None else tuple(Grant(*ends, granted_to, ctx.life_of(granted_to)) for ends in arcs)
+            () if granted_to is None else tuple(Grant(*ends, granted_to, ctx.life_of(granted_to), 0) for ends in arcs)
         )
         dependants = self.ring.dependants()
         close = (*routing.predecessors[:1], *routing.successors[:1], *dependants)

@@ -15,6 +15,7 @@ import attrs
 from chord_proto.context import Context
 from chord_proto.effects import RangeGained, RangeLost, RangeReady
 from chord_proto.grants import ForClaim, Grants
+from chord_proto.identifiers import between
 from chord_proto.messages import Answer, Elsewhere, Granted, Leaving, TakeOver
 from chord_proto.peer import Address, Peer
 from chord_proto.places import Places, arc
@@ -362,8 +363,9 @@ class Ranges:
                 pending.further = (*living, *pending.further)[:_MAX_WALK]
             else:
                 self.grants.lose(peer, self._places(pending))
-                if pending.first:
-                    pending.further = (*pending.further, *answer.peers[:1])[:_MAX_WALK]
+                # Who has come between may own some of it as well, as long as the ring is not in order.
+                more = (p for p in answer.peers if pending.first or between(self.ctx.me.id, p.id, peer.id))
+                pending.further = (*pending.further, *more)[:_MAX_WALK]
             self._drive(pending)
         elif answer is None:
             pending.gone[peer.id] = None

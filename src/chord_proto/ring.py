@@ -145,8 +145,8 @@ class Ring(RingState):
             self._retry_later()
 
     def _nobody_answered(self) -> None:
-        """Ask the next one that is known; with none left the node is a ring of one."""
-        if self.ctx.routing.nearest_known() is not None:
+        """Ask the next one that is known, or who has just notified; with none left the node is a ring of one."""
+        if self.ctx.routing.nearest_known() is not None or self.slot is not None or self.dialling is not None:
             self.stabilize_soon()
         elif self.ctx.routing.predecessor is not None:
             self.set_predecessor(None)
@@ -221,7 +221,7 @@ class Ring(RingState):
             self.set_predecessor(candidate)
         elif present.id != candidate.id:
             if routing.is_suspect(present):
-                self.set_predecessor(candidate)
+                self._replace_predecessor(candidate)
             else:
                 self._ask(AskPredecessor(present, candidate))
 
@@ -233,8 +233,21 @@ class Ring(RingState):
         if has_failed(answer):
             self._fail(step.peer, answer)
             if present is not None and present.id == step.peer.id:
-                self.set_predecessor(step.candidate)
+                self._replace_predecessor(step.candidate)
         self._end_step()
+
+    def _replace_predecessor(self, candidate: Peer) -> None:
+        """Adopt ``candidate`` in place of one that is gone; while a nearer one waits, that one is asked first.
+
+        Otherwise this node would for a moment own what the nearer one does.
+        """
+        nearer = self.slot
+        if nearer is not None and between(candidate.id, nearer.id, self.ctx.me.id):
+            self.slot = candidate
+            self.step = None
+            self._consider_waiting(nearer)
+        else:
+            self.set_predecessor(candidate)
 
     # The predecessor's health, and those before it
 
@@ -340,8 +353,11 @@ class Ring(RingState):
         self.step = None
         waiting, self.slot = self.slot, None
         if waiting is not None and self.is_member:
-            known = self.ctx.routing.known.get(waiting.id)
-            self.consider(waiting, 0 if known is None else known.answered)
+            self._consider_waiting(waiting)
+
+    def _consider_waiting(self, candidate: Peer) -> None:
+        known = self.ctx.routing.known.get(candidate.id)
+        self.consider(candidate, 0 if known is None else known.answered)
 
     def _wait_in_slot(self, candidate: Peer) -> None:
         if self.slot is None or between(self.slot.id, candidate.id, self.ctx.me.id):

@@ -31,10 +31,9 @@ FEWEST = 4
 
 @attrs.define(eq=False)
 class Workers:
-    """Each node's worker holds the arcs that it was told of; when they are ``exclusive`` no two share a place."""
+    """Each node's worker holds the arcs that it was told of; no two share a place."""
 
     ring: VirtualRing
-    exclusive: bool
     bits: int = 160
     held: dict[Peer, Places] = attrs.field(factory=dict)
     told: int = 0
@@ -62,7 +61,7 @@ class Workers:
             self.held[change.peer] = held - places
             return
         for peer, theirs in self.held.items():
-            assert not (self.exclusive and theirs & places), f"{peer} holds some of it, {when}"
+            assert not theirs & places, f"{peer} holds some of it, {when}"
         self.held[change.peer] = held | places
 
     async def quiet(self) -> None:
@@ -87,7 +86,7 @@ class Workers:
 async def history(ring: VirtualRing, seed: int, *, at_once: bool) -> int:
     """Let nodes come and go, with a worker at each; return how many changes were told."""
     chance = random.Random(seed)
-    workers = Workers(ring, exclusive=not at_once)
+    workers = Workers(ring)
     leaving: set[Node] = set()
     async with anyio.create_task_group() as tasks:
         for node in ring.nodes:
@@ -115,11 +114,7 @@ async def history(ring: VirtualRing, seed: int, *, at_once: bool) -> int:
 @pytest.mark.parametrize("at_once", [False, True], ids=["one after another", "at once"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_place_has_one_worker(seed: int, at_once: bool) -> None:
-    """Whenever the ring is quiet every place is held by its owner's worker alone; by no two while changes come singly.
-
-    That may be a join, a leave or a crash.  While several nodes join in one gap and others leave, two may decide for one
-    place for a moment, and then so they say.
-    """
+    """No place is ever held by two workers, and whenever the ring is quiet each by its owner's, also while many come and go."""
     ring = VirtualRing(5, seed=seed)
     told = ring.run(lambda: history(ring, seed, at_once=at_once), backend=LOOPS[seed % len(LOOPS)])
     ring.close()

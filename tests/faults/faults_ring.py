@@ -47,7 +47,7 @@ FAULTS = (
         module="ring",
         old="""\
             if present is not None and present.id == step.peer.id:
-                self.set_predecessor(step.candidate)
+                self._replace_predecessor(step.candidate)
 """,
         new="",
         hunt="tests/proto/test_rectify.py",

@@ -46,7 +46,7 @@ MESSAGES: dict[str, m.Message] = {
         predecessors=(D, C),
         successors=(B,),
         granted=((1, 2), (4, 3)),
-        given=(m.Grant(2, 4, C, 3),),
+        given=(m.Grant(2, 4, C, 3, 5000),),
     ),
     "FindSuccessor": m.FindSuccessor(**TO_B, request=1, place=2**160 - 1),
     "Found": m.Found(**TO_B, request=1, predecessor=C, successors=(D, A), came_round=False),

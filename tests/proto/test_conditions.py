@@ -84,6 +84,16 @@ def test_a_retry_of_a_conditional_write_is_recognised() -> None:
     assert first == written(rig, put(rig, node, write=1, condition=""))
 
 
+def test_what_was_refused_once_is_refused_again() -> None:
+    """Its writer knows that it has failed: a second copy of the request, late, must not do it after all."""
+    rig, node = owner()
+    first = written(rig, put(rig, node, write=1))
+    assert [Reason.VERSION_MISMATCH] == refused(put(rig, node, write=2, condition=""))
+    written(rig, put(rig, node, None, write=3, condition=first))
+    assert [Reason.VERSION_MISMATCH] == refused(put(rig, node, write=2, condition=""))
+    written(rig, put(rig, node, write=4, condition=""))
+
+
 def test_what_was_deleted_is_absent_and_has_a_version_to_build_on() -> None:
     """After a deletion one may create, or go on from the deletion's version; a deletion can have a condition, too."""
     rig, node = owner()

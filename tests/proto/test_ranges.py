@@ -149,7 +149,7 @@ def test_a_leaver_tells_who_has_its_range() -> None:
     rig = Rig()
     node = rig.member(10, before=200, after=[60, 100], came_round=False)
     rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), (peer(100), peer(150)), False, 3)
-    given = (Grant(150, 200, peer(100), 1),)
+    given = (Grant(150, 200, peer(100), 1, 0),)
     (ping,) = sent(Ping, rig.receive(node, request(Leaving, peer(200), node, peer(150), (), (node.me,), (), given)))
     (asked,) = sent(TakeOver, rig.reply(ping, Pong, True, ()))
     assert (100, 150, 200) == (asked.target, asked.start, asked.end)

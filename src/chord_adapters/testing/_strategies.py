@@ -112,7 +112,9 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
         int: {
             **dict.fromkeys(("target", "place", "start", "end"), places(bits)),
             **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id", "expires", "ttl"), SMALL),
-            **dict.fromkeys(("count", "asked", "keys", "bytes", "peers", "pending", "missing", "repaired"), SMALL),
+            **dict.fromkeys(
+                ("count", "asked", "keys", "bytes", "peers", "pending", "missing", "repaired", "age"), SMALL
+            ),
             "key": st.integers(0, 2**160 - 1),
             "width": st.integers(0, 255),
             "quorum": st.sampled_from((0, 1, 2, 3, 254, 255)),
