@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
+import pytest
 
 from chord_proto.config import Config
 from chord_proto.effects import Effect, OpId, Write
 from chord_proto.messages import (
     Collect,
+    Digest,
     Done,
+    GetDigest,
     GetRecord,
+    Ping,
     Reason,
     Record,
     Refused,
@@ -246,3 +250,93 @@ def test_nobody_else_may_let_anything_be_forgotten() -> None:
     ):
         effects = rig.receive(node, request(Collect, source, node, (entry,) * count, number=count))
         assert reasons == [each.reason for each in sent(Refused, effects)]
+
+
+def test_a_replica_forgets_what_has_expired_with_its_value() -> None:
+    """It may be asked before it has looked for what has expired itself; what has not is kept."""
+    rig = Rig(QUICK)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    mortal = Record(Space.RECORD, name_at(180), b"v", version(5), 1, int(rig.now * 1000) + 500)
+    rig.receive(node, request(Replicate, peer(200), node, (mortal,), True, number=1))
+    collect(rig, node, 200, 5)
+    assert 1 == node.stats().records
+    rig.take(node, node.wall(0.5, now=rig.now))
+    collect(rig, node, 200, 5)
+    assert 0 == node.stats().records
+
+
+@pytest.mark.parametrize("after, left", [(59.999, 1), (60.0, 0)])
+def test_a_deletion_is_remembered_for_exactly_the_grace_period(after: float, left: int) -> None:
+    """To the millisecond, if the node looks just then."""
+    rig, node = alone()
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, None, civil(rig)),), False))
+    rig.tick(node, after)
+    assert left == node.stats().records
+
+
+def test_looks_are_a_minute_apart() -> None:
+    """All tombstones are looked at: what is due just after a look waits for the next one."""
+    rig, node = alone()
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, None, civil(rig)),), False))
+    left = []
+    for after in (50.0, 11.0, 42.0, 7.0):
+        rig.tick(node, after)
+        left.append(node.stats().records)
+    assert [1, 1, 1, 0] == left
+
+
+def test_so_many_deletions_are_forgotten_at_once() -> None:
+    """No more than a replica accepts in one message; the rest at the next look."""
+    rig, node = alone()
+    deleted = tuple(Record(Space.RECORD, b"%d" % number, None, version(1), 1) for number in range(1025))
+    rig.receive(node, request(Replicate, peer(60), node, deleted, False))
+    dropped = [[len(each.dropped) for each in only(Write, rig.tick(node, 60.0)) if each.dropped] for _ in range(2)]
+    assert [[1024], [1]] == dropped
+
+
+def collects(rig: Rig, node: Node, entries: int) -> list[Collect]:
+    """Let the replicas at 60 and 100 hold what the owner at 10 holds, until it asks them to forget so many."""
+    for _ in range(20):
+        effects = rig.tick(node, 0.1)
+        rig.humour(Ping)
+        while asked := [parcel.message for parcel in rig.under_way if isinstance(parcel.message, GetDigest)]:
+            digest = node.writes.table.digest(asked[0].start, asked[0].end)
+            effects += rig.reply(asked[0], Digest, *digest)
+        if found := [each for each in sent(Collect, effects) if len(each.entries) == entries]:
+            return sorted(found, key=lambda each: each.target or 0)
+    raise AssertionError("nothing to be forgotten")
+
+
+def test_an_answer_counts_for_its_own_question() -> None:
+    """The last replica's agreement counts, and one to an earlier question is about less than was asked since."""
+    rig = Rig(attrs.evolve(QUICK, grace_period=1.0, repair_interval=0.2))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.take(node, node.wall(1.0, now=rig.now))
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, None),), False, number=1))
+    early, late = collects(rig, node, 1)
+    rig.reply(early, Done)
+    assert 1 == node.stats().records
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(6, None),), False, number=2))
+    first, second = collects(rig, node, 2)
+    rig.reply(late, Done)
+    rig.reply(first, Done)
+    assert 2 == node.stats().records
+    rig.reply(second, Done)
+    assert 0 == node.stats().records
+
+
+def test_a_replica_that_cannot_be_asked_has_not_agreed() -> None:
+    """Too many requests to it are out: the others are asked for nothing either, and all is left until the next look."""
+    rig = Rig(attrs.evolve(QUICK, max_requests_per_peer=1, stabilize_interval=60.0))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.take(node, node.wall(1.0, now=rig.now))
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, None),), False, number=1))
+    rig.tick(node, 0.1)
+    digest = node.writes.table.digest(200, 10)
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, *digest)
+    rig.receive(node, request(GetRecord, peer(150), node, 0, name_at(9), False, 0, number=2))
+    effects = rig.reply(rig.asked(GetDigest, peer(100)), Digest, *digest)
+    asked = sent(Collect, effects)
+    assert [(100, ())] == [(each.target, each.entries) for each in asked]
+    rig.reply(asked[0], Done)
+    assert 1 == node.stats().records

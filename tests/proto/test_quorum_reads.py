@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from chord_proto.effects import Effect, OpId
+from chord_proto.effects import Effect, Misbehaved, OpId, Send
 from chord_proto.messages import Done, GetCopy, GetRecord, Reason, Record, Refused, Replicate, Value
 from chord_proto.node import Node
 from chord_proto.operations import ALL, MAJORITY, Failed, Failure, Get
-from tests.proto.rig import Rig, name_at, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent
 
 KEY = name_at(5)
 OLD, NEW = record_at(5, b"old", 1), record_at(5, b"new", 2)
@@ -25,9 +26,9 @@ def owner(*held: Record, durable: bool = True) -> tuple[Rig, Node]:
     return rig, node
 
 
-def get(rig: Rig, node: Node, quorum: int = MAJORITY) -> list[Effect]:
+def get(rig: Rig, node: Node, quorum: int = MAJORITY, number: int = 77) -> list[Effect]:
     """Ask the node for its record at place 5."""
-    return rig.receive(node, request(GetRecord, peer(150), node, 0, KEY, False, quorum))
+    return rig.receive(node, request(GetRecord, peer(150), node, 0, KEY, False, quorum, number=number))
 
 
 def values(effects: list[Effect]) -> list[bytes | None]:
@@ -37,13 +38,14 @@ def values(effects: list[Effect]) -> list[bytes | None]:
 
 @pytest.mark.parametrize("quorum, answers", [(MAJORITY, 1), (2, 1), (ALL, 2), (3, 2)])
 def test_so_many_are_asked_and_waited_for(quorum: int, answers: int) -> None:
-    """With its own copy the owner needs one less; equal copies are answered at once."""
+    """With its own copy the owner needs one less; equal copies are answered at once, and sent to nobody."""
     rig, node = owner(OLD)
     effects = [get(rig, node, quorum)]
     asked = sent(GetCopy, effects[0])
-    assert {60, 100} == {each.target for each in asked}
+    assert {(60, 0, KEY), (100, 0, KEY)} == {(each.target, each.space, each.name) for each in asked}
     effects += [rig.reply(each, Value, OLD, ()) for each in asked]
     assert [[b"old"] if index == answers else [] for index in range(3)] == [values(each) for each in effects]
+    assert [] == [copy for each in effects for copy in sent(Replicate, each)]
 
 
 def test_a_newer_copy_is_written_back_before_it_is_told() -> None:
@@ -75,7 +77,8 @@ def test_nothing_and_a_deletion_are_answers_too() -> None:
     """A majority that has nothing says so; a deletion is the newest version like any other."""
     rig, node = owner()
     first, _ = sent(GetCopy, get(rig, node))
-    assert [None] == values(rig.reply(first, Value, None, ()))
+    (nothing,) = sent(Value, rig.reply(first, Value, None, ()))
+    assert (None, ()) == (nothing.held, nothing.replicas)
     rig, node = owner(OLD)
     gone = record_at(5, None, 2)
     first, second = sent(GetCopy, get(rig, node))
@@ -122,8 +125,9 @@ def test_a_copy_of_something_else_counts_for_nothing() -> None:
     """A replica that answers with another record, or with nonsense, has not answered."""
     rig, node = owner(OLD)
     first, second = sent(GetCopy, get(rig, node))
-    assert [] == values(rig.reply(first, Value, record_at(6, b"other", 3), ()))
-    assert 1 == node.stats().misbehaved
+    effects = rig.reply(first, Value, record_at(6, b"other", 3), ())
+    (misbehaved,) = only(Misbehaved, effects)
+    assert ([], peer(first.target or 0).address) == (values(effects), misbehaved.address)
     assert [b"old"] == values(rig.reply(second, Value, OLD, ()))
 
 
@@ -171,3 +175,60 @@ def test_a_replica_that_fails_is_made_up_for() -> None:
     again = sent(GetCopy, rig.tick(node))
     assert [150] == [each.target for each in again]
     assert [b"old"] == values(rig.reply(again[0], Value, OLD, ()))
+
+
+def test_whoever_refused_is_asked_again() -> None:
+    """Soon after, and once; who has not answered yet is not asked twice."""
+    rig, node = owner(OLD)
+    first, _ = sent(GetCopy, get(rig, node))
+    rig.reply(first, Refused, Reason.NOT_OWNER)
+    assert [first.target] == [each.target for each in sent(GetCopy, rig.tick(node, 0.13))]
+
+
+def test_a_copy_that_was_refused_is_written_back_again() -> None:
+    """The read ends when the replica has taken it."""
+    rig, node = owner(NEW)
+    first, _ = sent(GetCopy, get(rig, node))
+    copies = sent(Replicate, rig.reply(first, Value, OLD, ()))
+    for copy in copies:
+        rig.reply(copy, Refused, Reason.BUSY)
+    again = sent(Replicate, rig.tick(node, 0.13))
+    assert {copy.target for copy in copies} == {copy.target for copy in again}
+    assert [b"new"] == values(rig.reply(again[0], Done))
+
+
+def test_reads_do_not_mix() -> None:
+    """Each of two reads of the same record has its own copies, and its own answer."""
+    rig, node = owner(OLD)
+    questions = [sent(GetCopy, get(rig, node, number=number)) for number in (1, 2)]
+    for number, (first, _) in reversed([*enumerate(questions, start=1)]):
+        (answer,) = sent(Value, rig.reply(first, Value, OLD, ()))
+        assert (number, OLD) == (answer.request, answer.held)
+
+
+def test_reads_have_a_bound() -> None:
+    """So many as ``max_operations`` go on at once."""
+    rig = Rig(attrs.evolve(CONFIG, max_operations=2))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    effects = [effect for number in (1, 2, 3) for effect in get(rig, node, number=number)]
+    assert [(3, Reason.BUSY)] == [(each.request, each.reason) for each in sent(Refused, effects)]
+
+
+@pytest.mark.parametrize("held", [None, OLD])
+def test_a_read_that_has_ended_leaves_no_timer(held: Record | None) -> None:
+    """Neither in a ring of one, which answers at once, nor after others have answered."""
+    rig, node = owner(*filter(None, [held]))
+    first, _ = sent(GetCopy, get(rig, node))
+    rig.reply(first, Value, held, ())
+    alone = Rig().add(10, records=filter(None, [held]))
+    rig.take(alone, alone.create(now=rig.now))
+    assert 1 == len(sent(Value, get(rig, alone)))
+    kinds = [kind for each in (node, alone) for (kind, _), _ in each.ctx.timers.items()]
+    assert ("repair" in kinds, "read" in kinds) == (True, False)
+
+
+def test_a_copy_is_told_to_whoever_asks() -> None:
+    """On the way that the question came, which need not be the owner's own address."""
+    rig, node = owner(record_at(180))
+    effects = rig.receive(node, request(GetCopy, peer(200), node, 0, name_at(180)), sender="in:owner")
+    assert ["in:owner"] == [each.to for each in only(Send, effects) if isinstance(each.message, Value)]

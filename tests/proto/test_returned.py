@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chord_proto.messages import (
+    AwaitChange,
     Copies,
     Digest,
     Elsewhere,
@@ -16,13 +17,17 @@ from chord_proto.messages import (
     Notify,
     Ping,
     PutRecord,
+    Reason,
     Record,
+    Refused,
     Replicate,
     Space,
     TakeOver,
     Value,
 )
 from chord_proto.node import Node
+from chord_proto.operations import MAJORITY
+from chord_proto.places import arc
 from chord_proto.table import summary
 from tests.proto.rig import Rig, block_at, name_at, peer, record_at, request, sent
 
@@ -38,9 +43,9 @@ def told(rig: Rig, node: Node, kind: type[Message], *fields: object, number: int
     return [each for each in sent(Message, effects) if getattr(each, "request", 0) == number]
 
 
-def read(rig: Rig, node: Node) -> Message:
-    """Return how the node answers a read of a record at 5."""
-    (answer,) = told(rig, node, GetRecord, Space.RECORD, name_at(5), False)
+def read(rig: Rig, node: Node, place: int = 5) -> Message:
+    """Return how the node answers a read of a record."""
+    (answer,) = told(rig, node, GetRecord, Space.RECORD, name_at(place), False)
     return answer
 
 
@@ -204,11 +209,8 @@ def test_what_is_to_be_asked_is_bounded() -> None:
     for place in range(1, 256):
         node.ctx.suspect(peer(100))
         returned.note(node.ranges.held)
-        returned.on_returned(peer(place), node.ranges.held, node.ranges.held)
-    for _ in range(300):
-        returned.on_returned(peer(60), node.ranges.held, node.ranges.held)
-    assert len(returned.gained) <= 64
-    assert len(returned.checks) <= 256
+        returned.on_returned(peer(place), node.ranges.held, arc(20, 30, 256) | arc(40, 50, 256))
+    assert (64, 256) == (len(returned.gained), len(returned.checks))
 
 
 def test_a_record_that_is_here_is_answered() -> None:
@@ -221,3 +223,65 @@ def test_a_record_that_is_here_is_answered() -> None:
     answer = read(rig, node)
     assert isinstance(answer, Value)
     assert item == answer.held
+
+
+def test_it_is_asked_for_the_range_on_both_sides_of_zero() -> None:
+    """What is not here is looked for there, wherever on the range it lies; and nowhere else."""
+    rig, node = serving()
+    speak(rig, node, 60)
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 1, b"other digest....")
+    for place in (201, 255, 0, 10):
+        answer = read(rig, node, place)
+        assert isinstance(answer, Elsewhere)
+        assert (peer(60),) == answer.peers
+    assert () == node.ranges.returned.may_have(200) + node.ranges.returned.may_have(11)
+
+
+def test_it_is_asked_for_all_that_came_meanwhile() -> None:
+    """Not only for the latest: two ranges came one after the other while it was silent."""
+    rig, node = serving()
+    node.ring.set_predecessor(peer(150))
+    rig.tick(node)
+    rig.reply(rig.asked(TakeOver, peer(100)), Granted, 150, 200)
+    rig.reply(rig.asked(GetDigest, peer(100)), Digest, 0, bytes(16))
+    assert node.ready
+    speak(rig, node, 60)
+    asked = rig.asked(GetDigest, peer(60))
+    assert (150, 10) == (asked.start, asked.end)
+
+
+def test_it_waits_for_its_turn_once() -> None:
+    """However often it falls silent and is heard again meanwhile, it is asked once."""
+    rig, node = serving()
+    node.ctx.suspect(peer(100))
+    for place in (60, 100):
+        speak(rig, node, place)
+    node.ctx.suspect(peer(100))
+    speak(rig, node, 100)
+    for place in (60, 100):
+        rig.reply(rig.asked(GetDigest, peer(place)), Digest, 0, bytes(16))
+    assert [0, 0] == [asks(rig, place) for place in (60, 100)]
+    assert not node.ranges.returned.is_checking
+
+
+def test_it_is_given_nothing() -> None:
+    """It is asked for copies that may be missing here; what it lacks itself is no concern of this question."""
+    rig, node = serving()
+    told(rig, node, Replicate, (record_at(5),), False)
+    speak(rig, node, 60)
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 0, bytes(16))
+    effects = rig.reply(rig.asked(ListRange), Listing, (), False)
+    assert [] == sent(Replicate, effects)
+    assert not node.ranges.returned.is_checking
+
+
+def test_until_it_has_told_no_quorum_and_no_watcher_is_answered() -> None:
+    """The newest of several copies may be there, and the latest change, too: neither is known."""
+    rig, node = serving()
+    speak(rig, node, 60)
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 1, b"other digest....")
+    answers = [
+        *told(rig, node, GetRecord, Space.RECORD, name_at(5), False, MAJORITY),
+        *told(rig, node, AwaitChange, name_at(5), None, number=502),
+    ]
+    assert [Reason.NOT_READY] * 2 == [each.reason for each in answers if isinstance(each, Refused)]

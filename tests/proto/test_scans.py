@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from chord_proto.effects import Effect, OpId
-from chord_proto.messages import Elsewhere, GetKeys, Keys, Reason, Record, Refused, Replicate, Space
+from chord_proto.effects import Effect, OpId, Send
+from chord_proto.messages import (
+    Digest,
+    Elsewhere,
+    GetDigest,
+    GetKeys,
+    Granted,
+    Keys,
+    Reason,
+    Record,
+    Refused,
+    Replicate,
+    Space,
+    TakeOver,
+)
 from chord_proto.node import Node
 from chord_proto.operations import Entry, Failed, Failure, Page, Scan
 from chord_proto.scans import PAGE
 from chord_proto.table import Position, place_of
-from tests.proto.rig import Rig, block_at, name_at, peer, record_at, request, sent, version
+from tests.proto.rig import Rig, block_at, name_at, only, peer, record_at, request, sent, version
 
 
 def owner(*held: Record) -> tuple[Rig, Node]:
@@ -114,3 +127,59 @@ def test_a_scan_that_cannot_be(operation: Scan) -> None:
     rig, node = owner()
     rig.take(node, node.perform(OpId(1), operation, now=rig.now))
     assert Failed(Failure.INVALID) == rig.result(OpId(1))
+
+
+def test_pages_go_on_within_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many records may lie at one place, or a page end between a few: each is listed once."""
+    monkeypatch.setattr("chord_proto.scans.PAGE", 2)
+    names = sorted(name_at(5, which) for which in range(5))
+    rig, node = owner(*(Record(0, name, b"", version(1), 1) for name in names))
+    pages = [page(ask(rig, node, 0))]
+    for _ in range(2):
+        after = pages[-1][2]
+        pages.append(page(ask(rig, node, 5, after=after)))
+    assert [names[:2], names[2:4], names[4:]] == [found for found, _, _ in pages]
+    assert None is pages[-1][2]
+
+
+def test_pages_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of blocks ends at the place where its last block belongs."""
+    monkeypatch.setattr("chord_proto.scans.PAGE", 2)
+    blocks = [block_at(place) for place in (210, 230, 250)]
+    rig, node = owner(*blocks)
+    after = (230, Space.BLOCK, blocks[1].name)
+    assert ([blocks[0].name, blocks[1].name], 255, after) == page(ask(rig, node, 201, space=Space.BLOCK))
+    assert ([blocks[2].name], 255, None) == page(ask(rig, node, 230, space=Space.BLOCK, after=after))
+
+
+def test_so_many_records_are_looked_at_for_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if none of them is listed, the page ends, and says where the next one goes on."""
+    monkeypatch.setattr("chord_proto.scans._LOOKED_AT", 2)
+    rig, node = owner(*(record_at(place) for place in (3, 5, 7)))
+    after = (5, 0, name_at(5))
+    assert ([], 10, after) == page(ask(rig, node, 0, prefix=name_at(7) + b"?"))
+    assert ([name_at(7)], 10, None) == page(ask(rig, node, 5, prefix=name_at(7), after=after))
+
+
+def test_copies_beyond_the_range_are_not_listed() -> None:
+    """This node holds them for others, who list them."""
+    rig, node = owner(record_at(10), record_at(11), record_at(200))
+    assert ([], 255, None) == page(ask(rig, node, 201))
+    assert ([name_at(10)], 10, None) == page(ask(rig, node, 0))
+
+
+def test_a_part_of_the_range_is_served() -> None:
+    """Of what is granted already all is told, up to its very end; of the rest nothing."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100, 150], granted=False)
+    rig.reply(rig.asked(TakeOver), Granted, 200, 5)
+    rig.reply(rig.asked(GetDigest), Digest, 0, bytes(16))
+    assert ([], 5, None) == page(ask(rig, node, 5))
+    assert [Reason.NOT_READY] == [each.reason for each in sent(Refused, ask(rig, node, 6))]
+
+
+def test_a_page_is_told_to_whoever_asks() -> None:
+    """On the way that the question came."""
+    rig, node = owner()
+    effects = rig.receive(node, request(GetKeys, peer(60), node, 5, 0, b"", None), sender="in:60")
+    assert ["in:60"] == [each.to for each in only(Send, effects) if isinstance(each.message, Keys)]

@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 
 from chord_proto.config import Config
-from chord_proto.effects import Effect
+from chord_proto.effects import Effect, Send
 from chord_proto.history import History, cursor_of
 from chord_proto.messages import AwaitChange, Changed, Elsewhere, PutRecord, Reason, Refused, Replicate
 from chord_proto.node import Node
 from chord_proto.operations import Change
-from tests.proto.rig import CONFIG, Rig, name_at, peer, record_at, request, sent, version
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent, version
 
 KEY = name_at(5)
 
@@ -207,3 +207,87 @@ def test_a_story_too_long_to_be_remembered() -> None:
     assert [(tuple(long[:2]), False)] == told(wait(rig, node, begun, 2))
     put(rig, node, long[2], 3)
     assert [((long[2],), True)] == told(wait(rig, node, begun, 3))
+
+
+def test_the_oldest_change_is_forgotten_first() -> None:
+    """Once there are more bytes than allowed; the latest one is remembered however long it is.  A change counts once."""
+    history = History(most_bytes=10)
+    for number, name in enumerate((b"a", b"b", b"c"), start=1):
+        assert history.add(name, "", Change(version(number), b"12345", 0, False))
+    assert [False, True, True] == [history.since(name, "") is not None for name in (b"a", b"b", b"c")]
+    long = Change(version(4), bytes(20), 0, False)
+    assert history.add(b"d", "", long)
+    assert not history.add(b"d", "", long)
+    assert [None, None, (long,)] == [history.since(name, "") for name in (b"b", b"c", b"d")]
+
+
+def test_who_begins_anew_remembers_no_story() -> None:
+    """After a restart the newest is told, and that some may have been missed."""
+    rig = Rig()
+    node = rig.add(10, records=[record_at(5, b"v", 3)])
+    rig.take(node, node.create(now=rig.now))
+    assert [((b"v",), True)] == told(wait(rig, node, version(1)))
+
+
+def test_what_a_change_says() -> None:
+    """When its value will expire; a deletion is no expiry, and has the cursor of its version."""
+    rig, node = owner()
+    expires = int(rig.now * 1000) + 5000
+    begun = sent(Changed, wait(rig, node, None))[0].cursor
+    put(rig, node, b"1", 1, expires)
+    put(rig, node, None, 2)
+    (story,) = sent(Changed, wait(rig, node, begun, 2))
+    assert [(expires, False), (0, False)] == [(each.expires, each.expired) for each in story.changes]
+    assert story.changes[1].version == story.cursor
+
+
+def test_an_expiry_that_nobody_saw_is_told() -> None:
+    """Once, to who asks later what came, whether the record was written again before anybody looked or not."""
+    rig, node = owner()
+    put(rig, node, b"short", 1, int(rig.now * 1000) + 300)
+    rig.now += 0.4
+    for number in (1, 2):
+        assert [((b"short", None), False)] == told(wait(rig, node, "", number))
+        rig.tick(node, 0.5)
+    rig, node = owner()
+    put(rig, node, b"short", 1, int(rig.now * 1000) + 300)
+    rig.now += 0.4
+    put(rig, node, b"again", 2)
+    assert [((b"short", None, b"again"), False)] == told(wait(rig, node, ""))
+
+
+def test_who_knows_more_is_told_what_is_new() -> None:
+    """A watcher comes from an owner that had a later version: when that one arrives here it is no news."""
+    rig, node = owner()
+    wait(rig, node, version(1 << 40))
+    effects: list[Effect] = []
+    for number in (0, 1):
+        late = record_at(5, b"%d" % number, (1 << 40) + number)
+        effects += rig.receive(node, request(Replicate, peer(60), node, (late,), False, number=50 + number))
+    assert [((b"1",), False)] == told(effects)
+
+
+def test_an_expiry_is_looked_for_at_its_time() -> None:
+    """Civil time is not the node's clock: neither too early, again and again, nor too late."""
+    rig, node = owner()
+    rig.take(node, node.wall(1e9, now=rig.now))
+    put(rig, node, b"v", 1, int((1e9 + rig.now + 0.25) * 1000))
+    wait(rig, node, None)
+    (due,) = [when for (kind, _), when in node.ctx.timers.items() if kind == "watch"]
+    assert abs(due - rig.now - 0.25) < 0.001
+
+
+def test_all_whose_range_went_are_sent_away_at_once() -> None:
+    """Not only the first of them."""
+    rig, node = owner()
+    for number in (201, 205):
+        rig.receive(node, request(AwaitChange, peer(150), node, name_at(number), "", number=number))
+    node.ring.set_predecessor(peer(7))
+    assert [(201, Reason.NOT_READY), (205, Reason.NOT_READY)] == refused(rig.tick(node) + rig.tick(node, 0.5))
+
+
+def test_a_change_is_told_to_whoever_asks() -> None:
+    """On the way that the question came."""
+    rig, node = owner()
+    effects = rig.receive(node, request(AwaitChange, peer(150), node, KEY, None), sender="in:150")
+    assert ["in:150"] == [each.to for each in only(Send, effects) if isinstance(each.message, Changed)]
