@@ -108,6 +108,7 @@ TIMERS: dict[str, TimerHandler] = {
     "call": lambda node, number: node.ctx.call_lapsed(number),
     "arc": lambda node, number: node.ranges.on_timer(number),
     "spare": lambda node, _: node.ranges.on_spare_timer(),
+    "returned": lambda node, _: node.ranges.returned.on_timer(),
     "spread": lambda node, number: node.coordinator.on_spread_timer(number),
     "watch": lambda node, _: node.watches.on_timer(),
     "read": lambda node, number: node.reads.on_timer(number),

@@ -68,6 +68,7 @@ class Graves:
         for peer in replicas:
             if peer.id in self.waiting and not ctx.ask(peer, Collecting(self.round), Collect, self.entries):
                 self.entries = ()
+                break
         self._finish()
 
     def on_collected(self, purpose: Collecting, peer: Peer | None, answer: Answer | None) -> None:
@@ -85,7 +86,7 @@ class Graves:
             self.entries = ()
 
     def on_collect(self, message: Collect, sender: Address) -> None:
-        """The owner wants tombstones forgotten: not what is older here, since it would come back."""
+        """The owner wants tombstones forgotten: not what is older here, or there yet, since it would come back."""
         ctx = self.ctx
         asker, source = ctx.asker(message, sender), message.source
         if source is None or len(message.entries) > _AT_ONCE:
@@ -102,7 +103,9 @@ class Graves:
 
     def _is_behind(self, entry: Summary) -> bool:
         newest = self.writes.newest(entry.space, entry.name)
-        return newest is not None and newest.version < entry.version
+        if newest is None or newest.version > entry.version:
+            return False
+        return newest.version < entry.version or not is_gone(newest, self.ctx.civil)
 
     def _forget(self, entries: tuple[Summary, ...]) -> None:
         """Drop what is still the last word: a newer version has its own life, written or on its way."""

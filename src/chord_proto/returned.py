@@ -17,6 +17,9 @@ _MEMORY = 60.0
 """Seconds for which it is remembered what came while others were silent, as long as grants are."""
 _MAX_GAINED = 64
 _MAX_CHECKS = 256
+_PAUSE = 0.1
+_TRIES = 20
+"""How often somebody is asked who answers and cannot tell all, or whom this node had no room to ask."""
 
 
 @record
@@ -40,6 +43,7 @@ class Check:
     start: int
     end: int
     since: float
+    tries: int = 0
 
 
 class Returned:
@@ -98,7 +102,15 @@ class Returned:
             self.syncs.start(check.peer, check.start, check.end, ForReturned(), pull=True, push=False)
 
     def on_checked(self, purpose: ForReturned, peer: Peer | None, ended: SyncEnded) -> None:
-        """All that it has is here, or it cannot tell."""
+        """All that it has is here; or not, and it is asked again after a pause."""
         self.under_way = False
-        del self.checks[0]
+        check = self.checks.pop(0)
+        if not ended.ok and check.tries + 1 < _TRIES and not self.ctx.routing.is_suspect(check.peer):
+            self.checks.insert(0, Check(check.peer, check.start, check.end, check.since, check.tries + 1))
+            self.ctx.timers.arm(("returned", 0), self.ctx.now + self.ctx.rng.jitter(_PAUSE))
+        else:
+            self._go_on()
+
+    def on_timer(self) -> None:
+        """The pause is over."""
         self._go_on()

@@ -18,7 +18,7 @@ _LOOKED_AT = 4096
 PAGE = 512
 """Most entries of one page."""
 _PAGE_BYTES = 262_144
-"""Most bytes of names on one page, unless a single one is longer."""
+"""Bytes of names after which a page ends: its last name goes beyond."""
 
 
 class Scans:

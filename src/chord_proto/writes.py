@@ -117,7 +117,8 @@ class Writes:
     def expire(self) -> None:
         """Forget the values of what has expired, durably; names and versions stay, so that nothing comes back."""
         left = () if self.failed else tuple(self.table.expired(self.ctx.civil, _EXPIRED_AT_ONCE))
-        left = tuple(item for item in left if (item.space, item.name) not in self.accepted)
+        going = {name for each in self.pending.values() for name in each.dropped}
+        left = tuple(item for item in left if (item.space, item.name) not in self.accepted.keys() | going)
         if left:
             self._write(left, (), None)
 

@@ -336,7 +336,32 @@ def test_a_replica_that_cannot_be_asked_has_not_agreed() -> None:
     rig.reply(rig.asked(GetDigest, peer(60)), Digest, *digest)
     rig.receive(node, request(GetRecord, peer(150), node, 0, name_at(9), False, 0, number=2))
     effects = rig.reply(rig.asked(GetDigest, peer(100)), Digest, *digest)
-    asked = sent(Collect, effects)
-    assert [(100, ())] == [(each.target, each.entries) for each in asked]
-    rig.reply(asked[0], Done)
+    assert [] == sent(Collect, effects)
     assert 1 == node.stats().records
+
+
+def test_a_replica_for_which_it_has_not_expired_does_not_agree() -> None:
+    """Its clock is behind: it would go on telling the value, and repair bring it back."""
+    rig = Rig(QUICK)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    mortal = Record(Space.RECORD, name_at(180), b"v", version(5), 1, int(rig.now * 1000) + 500)
+    rig.receive(node, request(Replicate, peer(200), node, (mortal,), True, number=1))
+    entry = Summary(0, name_at(180), version(5))
+    for wall, refused in ((0.0, [Reason.NOT_READY]), (0.5, [])):
+        rig.take(node, node.wall(wall, now=rig.now))
+        effects = rig.receive(node, request(Collect, peer(200), node, (entry,), number=2))
+        assert refused == [each.reason for each in sent(Refused, effects)]
+
+
+def test_what_is_about_to_be_forgotten_is_not_written_again() -> None:
+    """An expired record is dropped and looked at for its value in one moment: it is gone afterwards."""
+    rig = Rig(QUICK, durable=False)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    mortal = Record(Space.RECORD, name_at(180), b"v", version(5), 1, int(rig.now * 1000) + 500)
+    rig.receive(node, request(Replicate, peer(200), node, (mortal,), True, number=1))
+    rig.flush_writes()
+    rig.now += 1.0
+    rig.receive(node, request(Collect, peer(200), node, (Summary(0, name_at(180), version(5)),), number=2))
+    rig.run(QUICK.repair_interval * 2)
+    rig.flush_writes()
+    assert 0 == node.stats().records

@@ -285,3 +285,30 @@ def test_until_it_has_told_no_quorum_and_no_watcher_is_answered() -> None:
         *told(rig, node, AwaitChange, name_at(5), None, number=502),
     ]
     assert [Reason.NOT_READY] * 2 == [each.reason for each in answers if isinstance(each, Refused)]
+
+
+def test_who_cannot_tell_is_asked_again() -> None:
+    """It is busy for a moment, or this node is: nothing is said to be absent before it has told, or is silent again."""
+    rig, node = serving()
+    speak(rig, node, 60)
+    for _ in range(3):
+        rig.reply(rig.asked(GetDigest, peer(60)), Refused, Reason.BUSY)
+        rig.humour()
+        assert isinstance(read(rig, node), Elsewhere)
+        rig.under_way.clear()
+        rig.tick(node, 0.13)
+    rig.reply(rig.asked(GetDigest, peer(60)), Digest, 0, bytes(16))
+    assert not node.ranges.returned.is_checking
+
+
+def test_who_can_never_tell_is_not_asked_for_ever() -> None:
+    """After a few seconds the range is served with what is known."""
+    rig, node = serving()
+    speak(rig, node, 60)
+    asked = 0
+    while node.ranges.returned.is_checking and asked < 100:
+        rig.reply(rig.asked(GetDigest, peer(60)), Refused, Reason.BUSY)
+        rig.tick(node, 0.13)
+        asked += 1
+    assert 20 == asked
+    assert isinstance(read(rig, node), Value)
