@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from itertools import pairwise, permutations, product
+from itertools import pairwise
 
 import attrs
 import pytest
 
-from chord_proto.config import Config
 from chord_proto.effects import OpId
 from chord_proto.invariants import (
     CHECKS,
-    PERIODIC,
     Facts,
-    Living,
-    Snapshot,
     UnderWay,
     Violation,
     armed_operations,
-    as_kept,
     check,
     connected_appendages,
     enough_principals,
@@ -49,46 +43,7 @@ from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 from chord_proto.view import NodeView
-
-TWO = Config(bits=6, successors=2, predecessors=2, replicas=2)
-TIMERS = tuple((name, 5.0) for name in PERIODIC)
-
-
-def peer(place: int) -> Peer:
-    """Return a peer at a place of the test's choosing."""
-    return Peer(place, f"n{place}")
-
-
-def peers(*places: int) -> tuple[Peer, ...]:
-    """Return peers at these places."""
-    return tuple(peer(place) for place in places)
-
-
-def view(place: int, successors: tuple[int, ...], predecessor: int | None = None, **more: object) -> NodeView:
-    """Return a quiet member with these pointers."""
-    before = None if predecessor is None else peer(predecessor)
-    quiet = {"incarnation": 1, "phase": Phase.ACTIVE, "timers": TIMERS, "deadline": 5.0} | more
-    return NodeView(me=peer(place), successors=peers(*successors), predecessor=before, **quiet)  # type: ignore[arg-type]
-
-
-def ring(*views: NodeView, **more: object) -> Snapshot:
-    """Return a snapshot of these nodes with r = 2."""
-    return Snapshot(views=views, **({"config": TWO} | more))  # type: ignore[arg-type]
-
-
-def changed(base: NodeView, change: dict[str, object]) -> NodeView:
-    """Return ``base`` with some fields changed."""
-    return attrs.evolve(base, **change)  # type: ignore[arg-type]
-
-
-def ideal(*places: int, config: Config = TWO) -> tuple[NodeView, ...]:
-    """Return the ideal ring of these places."""
-    views = []
-    for place in places:
-        want = ideal_neighbours(peers(*places), peer(place), config)
-        before = None if want.predecessor is None else want.predecessor.id
-        views.append(view(place, tuple(p.id for p in want.successors), before, came_round=want.came_round))
-    return tuple(views)
+from tests.sim.made_up import TIMERS, TWO, changed, ideal, peer, peers, ring, view
 
 
 def names(found: list[Violation]) -> list[str]:
@@ -401,62 +356,6 @@ def test_principals_agree_with_the_definition_on_random_rings() -> None:
             if not any(0 < to_candidate < to_right for to_candidate, to_right in turns):
                 expected.append(candidate)
         assert expected == list(snapshot.principals)
-
-
-def kept_up(views: Iterable[NodeView], config: Config) -> Living:
-    """Return what was told of these nodes one after the other."""
-    living = Living(config)
-    for each in views:
-        living.keep(each.me, each.successors)
-    return living
-
-
-@pytest.mark.parametrize("r", [1, 2])
-def test_living_successors_and_principals_imply_the_rest(r: int) -> None:
-    """Whatever lists three members have, `Living` holds exactly while no property of scope Z is violated."""
-    config = attrs.evolve(TWO, successors=r, replicas=1)
-    members, others = (10, 20, 30), (10, 20, 25, 30)
-    lists = [each for length in range(r + 1) for each in permutations(others, length)]
-    outcomes = {True: 0, False: 0}
-    for chosen in product(lists, repeat=3):
-        views = [view(place, after) for place, after in zip(members, chosen, strict=True) if place not in after]
-        found = check(ring(*views, config=config), {"Z"})
-        holds = kept_up(views, config).holds()
-        assert (not found) == holds, found
-        outcomes[holds] += 1
-    assert min(outcomes.values()) > 0, outcomes
-
-
-def test_what_is_kept_up_step_by_step_agrees_with_what_is_worked_out_anew() -> None:
-    """The same on random rings that change a little at a time, with a list under way."""
-    chance, outcomes = random.Random(4), {True: 0, False: 0}
-    for _ in range(300):
-        config = attrs.evolve(TWO, successors=chance.choice((1, 2, 3)), replicas=1)
-        views = {each.me.id: each for each in ideal(3, 17, 29, 40, 55, config=config)}
-        living = kept_up(views.values(), config)
-        for _ in range(12):
-            place = chance.choice((*views, chance.randrange(64)))
-            if place in views and len(views) > 1 and chance.random() < 0.3:
-                del views[place]
-                living.lose(place)
-            else:
-                others = peers(*(other for other in (*views, chance.randrange(64)) if other != place))
-                want = ideal_neighbours(others, peer(place), config).successors
-                if chance.random() < 0.3:
-                    want = tuple(each for each in want if chance.random() < 0.7)
-                if chance.random() < 0.1:
-                    want = want[::-1]
-                views[place] = view(place, tuple(each.id for each in want))
-                living.keep(peer(place), want)
-            chosen, receiver = chance.choice(tuple(views.values())), chance.choice(tuple(views))
-            heard = Neighbours(chosen.me, 1, receiver, 1, 7, None, chosen.successors, came_round=False, width=1)
-            views[receiver] = changed(views[receiver], {"requests": ((7, "n", 5.0),)})
-            found = check(ring(*views.values(), config=config, under_way=(UnderWay(heard, 0.0),)), {"Z"})
-            kept = as_kept(peer(receiver), Phase.ACTIVE, heard, config)
-            holds = living.holds([] if kept is None else [(peer(receiver), *kept)])
-            assert (not found) == holds, found
-            outcomes[holds] += 1
-    assert min(outcomes.values()) > 300, outcomes
 
 
 def test_an_operation_that_lost_its_timer_is_seen_although_another_is_due_earlier() -> None:
