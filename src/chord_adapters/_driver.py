@@ -179,7 +179,6 @@ class Driver(Engine):
             if isinstance(outcome, Exception):
                 raise outcome
             handed_over = handed_over and isinstance(outcome, Left) and outcome.handed_over
-        self.end("it has left", politely=True)
         if drain and not handed_over:
             raise Timeout("not every record could be handed over in time")
 
@@ -379,6 +378,9 @@ class Driver(Engine):
         return True
 
     def _settled(self, now: float) -> None:
+        if self._is_leaving and all(node.phase is Phase.STOPPED for node in self.nodes):
+            self.end("it has left", politely=True)  # Also when nobody waits for that any more.
+            return
         if self.ownership.hub:
             self.ownership.look()
         if not self._awaited:

@@ -169,6 +169,19 @@ async def test_two_leave_calls_at_once(backend: Backend) -> None:
             await nodes[1].get("k")
 
 
+async def test_a_leave_that_nobody_waits_for(backend: Backend) -> None:
+    """Whoever asked for it was cancelled: it goes on, and then the node has ended as after any leave."""
+    async with ring(backend, 3) as nodes:
+        async with backend.open_node(LISTEN, join=[nodes[0].address], config=QUICK) as node:
+            await node.wait_ready()
+            with anyio.move_on_after(0.0) as scope:
+                await node.leave()
+            assert scope.cancelled_caught
+        with pytest.raises(Closed):
+            await node.get("k")
+        await until(lambda: is_ideal(nodes), "the ring has forgotten the fourth")
+
+
 async def test_a_node_that_dies_does_not_cancel_the_body(backend: Backend) -> None:
     """A bug ends the node: calls raise `Closed` with the cause, the body goes on, and the exit raises it."""
     with pytest.raises(Closed) as caught:  # noqa: PT012
