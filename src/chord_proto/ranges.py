@@ -171,7 +171,8 @@ class Ranges:
     def on_predecessor_changed(self, old: Peer | None, new: Peer | None, *, leaving: bool = False) -> None:
         """Stop deciding for what was lost, in this very step; fetch what was gained and is not held already.
 
-        A ``leaving`` node that remains alone takes on nothing: who went before it may have had nobody to hand over to.
+        A ``leaving`` node takes on nothing any more.  What it would take from those who fell silent it would hand on at
+        once, to an heir that does not know without whom it came here; and who left before it may have had no heir.
         """
         before, after = self.grants.owned_after(old), self.grants.owned_after(new)
         for start, end in (before - after).arcs():
@@ -180,7 +181,10 @@ class Ranges:
         gained = after - before
         for start, end in gained.arcs():
             self.ctx.emit(RangeGained(start, end))
-        if new is None and not leaving:
+        if leaving:
+            self._tell_ready(gained & self.held)
+            return
+        if new is None:
             self.returned.note(after - self.held)
             self.grants.hold(after)
             for pending in list(self.pending.values()):
@@ -257,7 +261,6 @@ class Ranges:
         if self._bequest is not None:
             self.grants.hold(self._bequest)
             self._bequest = None
-            self._want_missing(orphaned=True)
 
     def _want_missing(self, *, orphaned: bool = False, since: float | None = None) -> None:
         """Begin to fetch what this node owns, does not hold, and is not fetching yet."""

@@ -287,7 +287,7 @@ class Repair:
         # What was granted lately may never have arrived, and be nowhere else.
         granted = self.ranges.grants.granted_here().arcs()[:MAX_ARCS]
         arcs = [arc for arc in (*held, *granted) if arc not in self.handed]
-        if heir is not None and not (self.ranges.is_ready and all(self.writes.is_settled(*arc) for arc in arcs)):
+        if heir is not None and (self.ranges.pending or not all(self.writes.is_settled(*arc) for arc in arcs)):
             ctx.timers.arm(("hand over", 0), ctx.now + ctx.rng.jitter(_SOON))
         elif heir is None and any(
             peer.address != ctx.me.address and not routing.is_suspect(peer)
