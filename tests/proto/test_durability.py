@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
 from chord_proto.effects import Finished, OpId, Send, Write, WriteId
 from chord_proto.messages import (
     Acknowledged,
+    Copies,
+    Digest,
     Done,
+    GetCopies,
+    GetDigest,
     GetRecord,
+    Listing,
+    ListRange,
     PutRecord,
     Reason,
     Refused,
@@ -17,6 +24,7 @@ from chord_proto.messages import (
 )
 from chord_proto.node import Node
 from chord_proto.operations import MAJORITY, Failed, Failure, Fetched, Get, Operation, Put, Stored
+from chord_proto.table import summary
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 KEY = name_at(5)
@@ -262,3 +270,47 @@ def test_what_waits_for_the_disk_takes_room() -> None:
     assert 1 == len(rig.writes)
     rig.tick(node, 0.6)
     assert Failed(Failure.BUSY) == rig.result(OpId(2))
+
+
+def test_exactly_what_waits_is_counted() -> None:
+    """Several writes together, each until it is durable; then it counts as what is held."""
+    rig = Rig(attrs.evolve(CONFIG, max_bytes=20), durable=False)
+    node = rig.create(10)
+    first, _ = put(rig, node, 1, bytes(7), b"a"), put(rig, node, 2, bytes(3), b"b")
+    rig.written(node, first.id)
+    put(rig, node, 3, bytes(10), b"c")
+    rig.take(node, node.perform(OpId(4), Put(b"d", b"1"), now=rig.now, timeout=0.5))
+    rig.tick(node, 0.6)
+    assert Failed(Failure.BUSY) == rig.result(OpId(4))
+    put(rig, node, 5, b"", b"e")
+
+
+def test_a_width_has_a_write_of_its_own() -> None:
+    """It is handed out once for each change, and other writes say nothing of it."""
+    rig = Rig(durable=False)
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(150),), False))
+    assert [(3, ()), (0, (record_at(150),))] == [(write.width, write.changes) for _, write in rig.writes]
+
+
+@pytest.mark.parametrize("kept, expected", [(0, 1), (1, 1), (2, 2), (9, 3)])
+def test_a_width_that_was_kept_is_not_handed_out_again(kept: int, expected: int) -> None:
+    """A node begins with it, up to the number of replicas that records have now; one that has kept none is alone."""
+    rig = Rig(durable=False)
+    node = Node(peer(10), seed=1, config=CONFIG, width=kept)
+    rig.nodes[node.me.address] = node
+    rig.take(node, node.create(now=rig.now))
+    assert (expected, []) == (node.ring.width, rig.writes)
+
+
+def test_what_repair_brings_to_a_failed_disk_is_not_kept() -> None:
+    """The comparison ends, and nothing is written; the range is compared again later."""
+    rig = Rig(durable=False)
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.take(node, node.write_failed(rig.writes[-1][1].id, now=rig.now))
+    rig.tick(node, 0.3)
+    rig.reply(rig.asked(GetDigest), Digest, 1, bytes(16))
+    rig.reply(rig.asked(ListRange), Listing, (summary(record_at(5)),), False)
+    effects = rig.reply(rig.asked(GetCopies), Copies, (record_at(5),), 1)
+    assert ([], 0) == (only(Write, effects), node.stats().records)
+    assert {} == node.syncs.active

@@ -73,7 +73,7 @@ def test_what_has_expired_is_not_read() -> None:
         assert Fetched(None, read.version) == perform(rig, node, Get(KEY, quorum))
     (answer,) = sent(Value, rig.receive(node, request(GetRecord, peer(60), node, 0, KEY, True)))
     assert answer.held is not None
-    assert answer.held.value is None
+    assert (None, read.version, expires) == (answer.held.value, answer.held.version, answer.held.expires)
 
 
 def test_a_copy_keeps_the_time_that_was_given() -> None:
@@ -104,12 +104,12 @@ def test_the_value_of_what_has_expired_is_forgotten_durably() -> None:
 
 
 def test_a_write_replaces_what_expires() -> None:
-    """The earlier time says nothing about the later version."""
+    """The earlier time says nothing about the later version, which is read, and not written again."""
     rig, node = alone()
     perform(rig, node, Put(KEY, b"short", ttl=500))
     perform(rig, node, Put(KEY, b"long"))
-    rig.run(20.0)
-    assert b"long" == getattr(perform(rig, node, Get(KEY)), "value", None)
+    written = rig.tick(node, 10.0) + rig.tick(node, 10.0)
+    assert (b"long", []) == (getattr(perform(rig, node, Get(KEY)), "value", None), only(Write, written))
 
 
 def test_what_has_expired_does_not_come_back_from_a_copy() -> None:
@@ -365,3 +365,15 @@ def test_what_is_about_to_be_forgotten_is_not_written_again() -> None:
     rig.run(QUICK.repair_interval * 2)
     rig.flush_writes()
     assert 0 == node.stats().records
+
+
+def test_what_was_written_after_its_deletion_is_not_to_be_forgotten() -> None:
+    """A replica refuses to forget it, and with it all that it is named with."""
+    rig = Rig(attrs.evolve(QUICK, grace_period=1.0, repair_interval=0.2))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.take(node, node.wall(1.0, now=rig.now))
+    story = (record_at(5, None, 1), record_at(5, b"again", 2), record_at(6, None, 3))
+    for number, item in enumerate(story):
+        rig.receive(node, request(Replicate, peer(60), node, (item,), False, number=number))
+    asked = collects(rig, node, 1)
+    assert [(name_at(6), version(3))] * 2 == [(each.entries[0].name, each.entries[0].version) for each in asked]

@@ -9,7 +9,7 @@ from chord_proto.effects import Effect, Misbehaved, OpId, Send
 from chord_proto.messages import Done, GetCopy, GetRecord, Reason, Record, Refused, Replicate, Value
 from chord_proto.node import Node
 from chord_proto.operations import ALL, MAJORITY, Failed, Failure, Get
-from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent, version
 
 KEY = name_at(5)
 OLD, NEW = record_at(5, b"old", 1), record_at(5, b"new", 2)
@@ -232,3 +232,50 @@ def test_a_copy_is_told_to_whoever_asks() -> None:
     rig, node = owner(record_at(180))
     effects = rig.receive(node, request(GetCopy, peer(200), node, 0, name_at(180)), sender="in:owner")
     assert ["in:owner"] == [each.to for each in only(Send, effects) if isinstance(each.message, Value)]
+
+
+def test_a_value_that_expires_while_it_is_written_back_is_not_told() -> None:
+    """It had one when the read found it: name, version and when it expired are what is left for the reader."""
+    rig, node = owner(OLD, durable=False)
+    mortal, gone = (Record(0, KEY, value, version(2), 2, int(rig.now * 1000) + 500) for value in (b"new", None))
+    first, _ = sent(GetCopy, get(rig, node))
+    rig.reply(first, Value, mortal, ())
+    rig.now += 0.5
+    (answer,) = sent(Value, rig.flush_writes())
+    assert (gone, ()) == (answer.held, answer.replicas)
+
+
+def test_what_is_written_back_does_not_mix() -> None:
+    """Of two reads each ends when its own record is on a majority."""
+    other = record_at(6, b"other", 3)
+    rig, node = owner(OLD, durable=False)
+    for number, newest in ((1, NEW), (2, other)):
+        asked = request(GetRecord, peer(150), node, 0, newest.name, False, MAJORITY, number=number)
+        rig.reply(sent(GetCopy, rig.receive(node, asked))[0], Value, newest, ())
+    answers = sent(Value, rig.flush_writes())
+    assert [(1, NEW), (2, other)] == [(each.request, each.held) for each in answers]
+
+
+def test_a_value_that_cannot_be_written_back_is_not_told() -> None:
+    """The replicas refuse it until time is over: no quorum, rather than a value that the next read may not find."""
+    rig, node = owner(NEW)
+    rig.reply(sent(GetCopy, get(rig, node))[0], Value, OLD, ())
+    effects: list[Effect] = []
+    for _ in range(50):
+        effects += rig.tick(node, 0.25)
+        for parcel in [each for each in rig.under_way if isinstance(each.message, Replicate)]:
+            assert isinstance(parcel.message, Replicate)
+            effects += rig.reply(parcel.message, Refused, Reason.BUSY)
+        rig.humour()
+    assert ([], [(77, Reason.NO_QUORUM)]) == (
+        values(effects),
+        [(each.request, each.reason) for each in sent(Refused, effects)],
+    )
+
+
+def test_a_disk_that_fails_under_what_is_written_back() -> None:
+    """The owner was to be one of the majority: no quorum."""
+    rig, node = owner(OLD, durable=False)
+    rig.reply(sent(GetCopy, get(rig, node))[0], Value, NEW, ())
+    effects = rig.take(node, node.write_failed(rig.writes[-1][1].id, now=rig.now))
+    assert [Reason.NO_QUORUM] == [each.reason for each in sent(Refused, effects)]

@@ -223,3 +223,16 @@ def test_rounds_are_rate_limited() -> None:
     rig.run(rig.config.stabilize_interval * 1.2)
     assert rig.now > began
     rig.asked(GetNeighbours, peer(60))
+
+
+def test_in_order_is_whose_successor_takes_it_for_its_predecessor() -> None:
+    """As far as it is known: who has just joined is, whom the successor names somebody else is not, until it does."""
+    rig, node, asked = stabilising()
+    told = [node.describe().in_order]
+    for between_us in (250, 10):
+        rig.reply(asked, Neighbours, peer(between_us), (peer(100), peer(150)), False, 3)
+        told.append(node.describe().in_order)
+        rig.under_way.clear()
+        rig.run(1.5)
+        asked = rig.asked(GetNeighbours, peer(60))
+    assert [True, False, True] == told

@@ -172,3 +172,27 @@ def test_a_block_lies_at_its_key_and_a_record_at_its_hash() -> None:
     """A block's name is its SHA-1 already; a record's is hashed."""
     assert 0xA9 == place_of(Space.BLOCK, bytes.fromhex("a9993e364706816aba3e25717850c26c9cd0d89d"), 8)
     assert 0xA9 == place_of(Space.RECORD, b"abc", 8)
+
+
+def test_what_has_expired_is_told_once_and_in_parts() -> None:
+    """From the very moment on, no more than asked for, and the rest the next time."""
+    table = Table(8)
+    for number in range(5):
+        table.put(Record(Space.RECORD, b"k%d" % number, b"v", "1", 7, 100 + number // 4))
+    assert [] == table.expired(99, 9)
+    left = [table.expired(100, 3), table.expired(100, 3), table.expired(100, 3), table.expired(101, 3)]
+    assert [3, 1, 0, 1] == [len(each) for each in left]
+    found = [each for part in left for each in part]
+    assert {b"k%d" % number for number in range(5)} == {each.name for each in found}
+    assert [(None, "1", 7)] * 5 == [(each.value, each.version, each.write_id) for each in found]
+
+
+def test_what_does_not_expire_any_more_is_not_told() -> None:
+    """It was replaced, or dropped, or its value is forgotten already."""
+    table = Table(8)
+    for name in (b"replaced", b"dropped", b"forgotten"):
+        table.put(Record(Space.RECORD, name, b"v", "1", 7, 100))
+    assert table.put(Record(Space.RECORD, b"replaced", b"w", "2", 8))
+    table.drop(Space.RECORD, b"dropped")
+    assert table.put(Record(Space.RECORD, b"forgotten", None, "1", 7, 100))
+    assert [] == table.expired(100, 9)

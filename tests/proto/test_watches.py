@@ -9,7 +9,19 @@ import attrs
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Send
 from chord_proto.history import History, cursor_of
-from chord_proto.messages import AwaitChange, Changed, Elsewhere, PutRecord, Reason, Refused, Replicate
+from chord_proto.identifiers import content_key
+from chord_proto.messages import (
+    AwaitChange,
+    Changed,
+    Done,
+    Elsewhere,
+    PutRecord,
+    Reason,
+    Record,
+    Refused,
+    Replicate,
+    Space,
+)
 from chord_proto.node import Node
 from chord_proto.operations import Change
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent, version
@@ -291,3 +303,14 @@ def test_a_change_is_told_to_whoever_asks() -> None:
     rig, node = owner()
     effects = rig.receive(node, request(AwaitChange, peer(150), node, KEY, None), sender="in:150")
     assert ["in:150"] == [each.to for each in only(Send, effects) if isinstance(each.message, Changed)]
+
+
+def test_blocks_push_no_story_out() -> None:
+    """They never change, so that nobody watches them: what is remembered of records has all the room."""
+    rig, node = owner(max_batch_bytes=65_536)
+    begun = sent(Changed, wait(rig, node, None))[0].cursor
+    put(rig, node, b"1", 1)
+    data = bytes(65_536)
+    block = Record(Space.BLOCK, content_key(data).to_bytes(20), data, "", 0)
+    assert 1 == len(sent(Done, rig.receive(node, request(Replicate, peer(60), node, (block,), False, number=2))))
+    assert [((b"1",), False)] == told(wait(rig, node, begun, 3))
