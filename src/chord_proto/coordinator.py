@@ -31,7 +31,7 @@ from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
 from chord_proto.sync import is_well_formed
 from chord_proto.table import as_read, is_gone, is_newer, place_of
-from chord_proto.versions import is_version, time_of
+from chord_proto.versions import is_version
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
@@ -137,8 +137,8 @@ class Coordinator:
             ctx.refuse(asker, refusal)
             return
         item = self._decide(message)
-        if item is None:
-            ctx.refuse(asker, Reason.VERSION_MISMATCH)
+        if isinstance(item, Reason):
+            ctx.refuse(asker, item)
         elif not self.writes.has_room((item,)):
             ctx.refuse(asker, Reason.BUSY)
         else:
@@ -177,14 +177,14 @@ class Coordinator:
             or (message.version and not is_version(message.version))
         ):
             return Reason.INVALID
-        elif message.version and self._is_ahead(message.version):
+        elif message.version and self.writes.is_ahead(message.version):
             return Reason.CLOCK
         if self.writes.failed:
             return Reason.STORAGE_FAILED
         return None
 
-    def _decide(self, message: PutRecord) -> Record | None:
-        """Give a write its version, or recognise it as a retry of one already decided; None if its condition is not met."""
+    def _decide(self, message: PutRecord) -> Record | Reason:
+        """Give a write its version, or recognise it as a retry of one already decided; or say why it is refused."""
         if message.space == Space.BLOCK:
             return Record(message.space, message.name, message.value, "", 0)
         newest = self.writes.newest(message.space, message.name)
@@ -195,15 +195,18 @@ class Coordinator:
                 message.space, message.name, message.value, message.version, message.write_id, message.expires
             )
             return newest if newest is not None and not is_newer(given.version, newest.version) else given
-        version = self.decided.get((message.name, message.write_id))
+        key = message.name, message.write_id
+        version = self.decided.get(key, self.writes.replaced.get(key))
         if version is None:
             met = _is_met(message.condition, newest, self.ctx.civil)
             version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset) if met else ""
+            if met and not (is_version(version) and is_newer(version, None if newest is None else newest.version)):
+                return Reason.CLOCK  # What is there is from a time that this node's clock does not believe in.
             self.decided[message.name, message.write_id] = version
             while len(self.decided) > _MAX_DECIDED:
                 del self.decided[next(iter(self.decided))]
         if not version:
-            return None
+            return Reason.VERSION_MISMATCH
         return Record(message.space, message.name, message.value, version, message.write_id, message.expires)
 
     def _spread(self, coordination: Coordination) -> None:
@@ -309,7 +312,7 @@ class Coordinator:
                 if ctx.routing.closer_owner(place, message.source) is not None:
                     ctx.refuse(asker, Reason.NOT_OWNER)
                     return
-                if item.space == Space.RECORD and self._is_ahead(item.version):
+                if item.space == Space.RECORD and self.writes.is_ahead(item.version):
                     ctx.refuse(asker, Reason.CLOCK)
                     return
                 self.ranges.decided_elsewhere(place)
@@ -322,11 +325,6 @@ class Coordinator:
         else:
             ctx.defer(asker)
             self.writes.keep(message.records, Kept(asker), shared=message.decided)
-
-    def _is_ahead(self, version: str) -> bool:
-        """Tell whether the clock that made a version is too far ahead of this node's; no clock is no judge."""
-        ctx = self.ctx
-        return ctx.wall_offset != 0.0 and time_of(version) > ctx.civil + ctx.config.max_clock_ahead * 1000
 
     def on_kept(self, purpose: Kept, peer: Peer | None, durable: bool) -> None:
         """Copies are durable, or the disk failed."""

@@ -23,7 +23,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Lookup": {"number", "started", "path"},
     "Tasks": {"_next", "by_op"},
     "Task": {"number", "deadline", "pause", "write_id", "op", "asker", "lookup"},
-    "Writes": {"_last", "_tidy_at", "unshared", "clock", "counted", "waiting"},
+    "Writes": {"_last", "_tidy_at", "unshared", "clock", "counted", "replaced", "waiting"},
     "Syncs": {"_next"},
     "Session": {"number"},
     "Ranges": {"_inherited", "_next", "completed"},

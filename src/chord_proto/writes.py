@@ -11,11 +11,12 @@ from chord_proto.effects import Write, WriteId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Record, Space
 from chord_proto.table import Name, Table, is_newer, is_on, place_of
-from chord_proto.versions import HybridClock
+from chord_proto.versions import HybridClock, time_of
 
 _EXPIRED_AT_ONCE = 1024
 _COUNTED_ON = 1.25
 """For how many of ``Config.operation_timeout`` a decided copy stays: a quarter more, since clocks do not run alike."""
+_MAX_REPLACED = 4096
 
 
 @attrs.define(eq=False)
@@ -41,6 +42,7 @@ class Writes:
         "failed",
         "news",
         "pending",
+        "replaced",
         "table",
         "unshared",
         "waiting",
@@ -56,6 +58,8 @@ class Writes:
         """The newest record of each name that is not durable yet."""
         self.counted: dict[Name, float] = {}
         """Until when whoever decided a write may acknowledge it as held here."""
+        self.replaced: dict[tuple[bytes, int], str] = {}
+        """Versions of writes that newer ones have replaced here lately, by name and write id: decided, if they come again."""
         self.waiting = 0
         """Bytes of the values that are not durable yet."""
         self.failed = False
@@ -97,11 +101,13 @@ class Writes:
         waits_for: WriteId | None = None
         for item in items:
             newest = self.newest(item.space, item.name)
-            self.clock.observe(item.version)
+            if item.version and not self.is_ahead(item.version):
+                self.clock.observe(item.version)
             if shared:
                 self._count_on((item.space, item.name))
             if is_newer(item.version, None if newest is None else newest.version):
                 fresh.append(item)
+                self._remember_replaced(item, newest)
             elif (waiting := self.accepted.get((item.space, item.name))) is not None:
                 waits_for = max(waits_for or waiting[1], waiting[1])
         if fresh:
@@ -113,6 +119,18 @@ class Writes:
             self.pending[waits_for].purposes.append(purpose)
         elif purpose is not None:
             self.ctx.outcomes.append((purpose, None, True))
+
+    def is_ahead(self, version: str) -> bool:
+        """Tell whether the clock that made a version is too far ahead of this node's; no clock is no judge."""
+        ctx = self.ctx
+        return ctx.wall_offset != 0.0 and time_of(version) > ctx.civil + ctx.config.max_clock_ahead * 1000
+
+    def _remember_replaced(self, item: Record, old: Record | None) -> None:
+        if old is None or item.space != Space.RECORD or item.write_id == old.write_id:
+            return
+        self.replaced[old.name, old.write_id] = old.version
+        while len(self.replaced) > _MAX_REPLACED:
+            del self.replaced[next(iter(self.replaced))]
 
     def expire(self) -> None:
         """Forget the values of what has expired, durably; names and versions stay, so that nothing comes back."""

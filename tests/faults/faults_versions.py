@@ -74,7 +74,7 @@ FAULTS = (
     Fault(
         id="clock-believed",
         words="a replica keeps what an owner decides an hour ahead",
-        module="coordinator",
+        module="writes",
         old="        return ctx.wall_offset != 0.0 and",
         new="        return ctx.wall_offset == 0.0 and",
         hunt=CONDITIONS,

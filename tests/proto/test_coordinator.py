@@ -247,6 +247,7 @@ def test_what_is_copied_is_what_was_asked_for() -> None:
 def test_only_the_latest_decisions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The versions of writes decided here are kept for retries, a bounded number of them."""
     monkeypatch.setattr("chord_proto.coordinator._MAX_DECIDED", 2)
+    monkeypatch.setattr("chord_proto.writes._MAX_REPLACED", 1)
     rig, node = owner()
     versions = [
         copies(put(rig, node, number=number, write=write))[60].records[0].version

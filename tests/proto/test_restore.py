@@ -102,3 +102,37 @@ def test_the_operation() -> None:
     assert Fetched(b"v", version(5), LATE) == read
     assert new == again
     assert Failed(Failure.INVALID) == invalid
+
+
+@pytest.mark.parametrize("wall", [0.0, 1e9], ids=["without a clock", "with a clock"])
+def test_the_last_version_of_all_loses_nothing(wall: float) -> None:
+    """Nothing comes after it: whoever writes over it is refused, not told that it was written; other keys go on."""
+    rig = Rig()
+    node = rig.create(10)
+    last = Record(Space.RECORD, KEY, b"there", "ffffffffffff-ffff-00000000000000ff", 1)
+    rig.receive(node, request(Replicate, peer(60), node, (last,), False, number=1))
+    rig.take(node, node.wall(wall, now=rig.now))
+    assert [Reason.CLOCK] == refused(rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2)))
+    assert last == node.writes.table.get(Space.RECORD, KEY)
+
+
+def test_a_copy_from_the_far_future_does_not_move_the_clock() -> None:
+    """Only the record itself can no longer be written: the versions of others stay what replicas believe."""
+    rig, node = owner()
+    rig.take(node, node.wall(1e9, now=rig.now))
+    far = Record(Space.RECORD, name_at(9), b"far", version(1 << 47), 1)
+    rig.receive(node, request(Replicate, peer(60), node, (far,), False, number=1))
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2))
+    assert {version(int((rig.now + 1e9) * 1000))[:12]} == {
+        copy.records[0].version[:12] for copy in sent(Replicate, effects)
+    }
+
+
+def test_a_retry_is_recognised_where_it_was_only_copied() -> None:
+    """Its owner has died, and somebody has written since: it is not written a second time over that."""
+    rig, node = owner(record_at(5, b"first", 1))
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, b"second", 2),), False, number=2))
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"first", 1, number=3))
+    assert [version(1)] * 2 == [copy.records[0].version for copy in sent(Replicate, effects)]
+    (acknowledged,) = sent(Acknowledged, rig.reply(rig.asked(Replicate), Done))
+    assert (version(1), record_at(5, b"second", 2)) == (acknowledged.version, node.writes.table.get(Space.RECORD, KEY))
