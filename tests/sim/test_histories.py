@@ -40,7 +40,10 @@ async def whole(ring: VirtualRing) -> None:
 async def lived(ring: VirtualRing, seed: int) -> History:
     """Let clients write and read while nodes come and go; then read everything through everybody."""
     chance, history = random.Random(seed), History()
-    staying = ring.nodes[:CLIENTS]
+    staying, leaving = ring.nodes[:CLIENTS], set[Node]()
+
+    def others() -> list[Node]:
+        return [node for node in ring.up if node not in staying and node not in leaving]
 
     async def client(node: Node, number: int) -> None:
         drawn = random.Random(f"{seed}/{number}")
@@ -53,19 +56,18 @@ async def lived(ring: VirtualRing, seed: int) -> History:
             clients.start_soon(client, node, number)
         async with anyio.create_task_group() as changes:
             for _ in range(STEPS):
-                others = [node for node in ring.up if node not in staying]
-                what = chance.choice(["join", "leave", "crash"] if others else ["join"])
-                if what == "join":
+                what = chance.choice(["join", "leave", "crash"])
+                if (
+                    what == "crash"
+                ):  # As many may crash as there are copies to spare: one, until repair has made up for it.
+                    await whole(ring)
+                if what == "join" or not others():
                     ring.start()
                 elif what == "leave":
-                    changes.start_soon(chance.choice(others).leave)
+                    leaving.add(leaver := chance.choice(others()))
+                    changes.start_soon(leaver.leave)
                 else:
-                    await whole(
-                        ring
-                    )  # As many may crash as there are copies to spare: one, until repair has made up for it.
-                    up = [node for node in ring.up if node not in staying]
-                    if up:
-                        ring.crash(chance.choice(up).address, silent=chance.random() < 0.5)
+                    ring.crash(chance.choice(others()).address, silent=chance.random() < 0.5)
                     await whole(ring)
                 await sleep(chance.choice([0.0, 0.1, 1.0]))
         await whole(ring)
