@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chord_proto.effects import OpId, Write
@@ -26,7 +27,7 @@ from chord_proto.messages import (
 from chord_proto.node import Node
 from chord_proto.peer import Peer
 from chord_proto.repair import ForSurplus
-from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent
 
 
 def clean() -> tuple[Rig, Node]:
@@ -112,6 +113,18 @@ def test_a_copy_stays_while_its_decider_may_acknowledge_it() -> None:
             assert 1 == len(only(Write, rig.reply(found, Done)))
     assert rig.now > 2 * rig.config.operation_timeout
     assert 0 == node.stats().records
+
+
+@pytest.mark.parametrize("after, counted", [(12.4, True), (12.6, False)])
+def test_a_decided_copy_is_counted_on_for_a_quarter_longer_than_it_can_be_acknowledged(
+    after: float, counted: bool
+) -> None:
+    """Clocks do not run alike: the owner's ten seconds are twelve and a half here."""
+    rig = Rig(attrs.evolve(CONFIG, operation_timeout=10.0))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.receive(node, request(Replicate, peer(200), node, (record_at(180),), True, number=1))
+    rig.tick(node, after)
+    assert counted == node.writes.is_counted_on((0, name_at(180)))
 
 
 def test_what_is_counted_on_is_forgotten_in_time() -> None:

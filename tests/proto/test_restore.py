@@ -128,6 +128,17 @@ def test_a_copy_from_the_far_future_does_not_move_the_clock() -> None:
     }
 
 
+def test_what_is_ahead_is_not_written_over() -> None:
+    """A new version would be older than what is there, and lose: its writer is told, and nothing changes."""
+    rig = Rig()
+    node = rig.create(10)
+    rig.take(node, node.wall(1e9, now=rig.now))
+    far = Record(Space.RECORD, KEY, b"far", version(1 << 47), 1)
+    rig.receive(node, request(Replicate, peer(60), node, (far,), False, number=1))
+    assert [Reason.CLOCK] == refused(rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2)))
+    assert far == node.writes.table.get(Space.RECORD, KEY)
+
+
 def test_a_retry_is_recognised_where_it_was_only_copied() -> None:
     """Its owner has died, and somebody has written since: it is not written a second time over that."""
     rig, node = owner(record_at(5, b"first", 1))
