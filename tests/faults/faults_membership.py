@@ -20,8 +20,8 @@ FAULTS = (
         module="membership",
         old="given = (*answer.successors, step.peer) if answer.came_round else answer.successors",
         new="given = answer.successors",
-        hunt="one decider",
-        check="one decider",
+        hunt="tests/proto/test_join.py",
+        check="test_the_member_is_appended_when_its_list_came_round",
     ),
     Fault(
         id="joiner-anywhere",

@@ -11,8 +11,8 @@ FAULTS = (
         module="table",
         old="return than is None or version > than",
         new="return than is None or version < than",
-        hunt="records in calm",
-        check="D2",
+        hunt="tests/proto/test_restore.py",
+        check="test_what_is_not_newer_changes_nothing",
     ),
     Fault(
         id="tombstone-forgotten",

@@ -15,7 +15,7 @@ from chord_adapters.testing._stage import is_settled
 from tests.adapters.backends import LOOPS
 from tests.histories import History
 
-SEEDS = range(int(os.environ.get("CHORD_HISTORIES", "10")))
+SEEDS = range(int(os.environ.get("CHORD_HISTORIES", "6")))
 KEYS = [f"key {number}" for number in range(5)]
 CLIENTS, STEPS = 4, 8
 WITHIN = 120.0
