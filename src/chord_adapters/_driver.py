@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import attrs
 
@@ -34,6 +35,8 @@ WALL_INTERVAL = 60.0
 HOPELESS_AFTER = 3.0
 """Seconds before joining is called hopeless when some contacts refuse and the others are merely down."""
 
+_NO_LIFE: Mapping[str, Any] = {}
+
 _log = logging.getLogger("chord_adapters")
 
 
@@ -61,7 +64,8 @@ class Driver(Engine):
     """Hosts the nodes of one address.
 
     ``contacts`` are those that it was told to join by, ``remembered`` those that it knew in an earlier life, in which
-    it was ``incarnation`` - 1 at the most; ``records`` are what each virtual node, by its index, held then.
+    it was ``incarnation`` - 1 at the most; ``records`` are what each virtual node, by its index, held then, and ``life``
+    what else a `Node` is told of that life.
     """
 
     keeper: Keeper | None = None
@@ -81,14 +85,14 @@ class Driver(Engine):
         remembered: Sequence[Address] = (),
         incarnation: int | None = None,
         records: Callable[[int], Iterable[Record]] = lambda index: (),
-        width: int = 0,
+        life: Mapping[str, Any] = _NO_LIFE,
     ) -> None:
         super().__init__(runtime, config, Hello(network, config.bits, address), patient=False)
         self.address = address
         self._told = tuple(contacts)
         self.contacts = tuple(dict.fromkeys((*contacts, *remembered)))
         self.counters = DriverCounters()
-        life = int(runtime.civil() * 1_000_000) if incarnation is None else incarnation
+        born = int(runtime.civil() * 1_000_000) if incarnation is None else incarnation
         self._recorder = recorder
         make = Node if recorder is None else recorder.node
         self.nodes = tuple(
@@ -96,9 +100,9 @@ class Driver(Engine):
                 Peer.at(address, index, bits=config.bits),
                 seed=seed + index,
                 config=config,
-                incarnation=life,
+                incarnation=born,
                 records=records(index),
-                width=width,
+                **life,
             )
             for index in range(virtual_nodes)
         )

@@ -54,7 +54,7 @@ def begin(storage: Storage, *, civil: float, network: str, places: int, bits: in
         records, moves = _gathered(saved.records, places)
         # In order, each goes to the end of its node's table; in no order a million take minutes.
         records.sort(key=lambda each: (each[0], place_of(each[1].space, each[1].name, bits)))
-        storage.apply(Batch(writes=moves, incarnation=incarnation, network=network, seen=civil))
+        storage.apply(Batch(writes=moves, incarnation=incarnation, network=network))
     except BaseException:
         storage.close()
         raise
@@ -111,7 +111,7 @@ class Keeper:
         self._was_member = saved.was_member
         self._peers = saved.peers
         self._look_at = float("-inf")
-        self._mark_at: float | None = None
+        self._mark_at = float("-inf")
 
     @classmethod
     async def opened(cls, storage: Storage, runtime: Runtime, *, network: str, places: int, bits: int) -> Keeper:
@@ -140,11 +140,17 @@ class Keeper:
             self._waiting.append((index, write))
 
     def next(
-        self, now: float, civil: Callable[[], float], is_member: Callable[[], bool], known: Callable[[], list[Address]]
+        self,
+        now: float,
+        civil: Callable[[], float],
+        is_member: Callable[[], bool],
+        known: Callable[[], list[Address]],
+        is_current: Callable[[], bool],
     ) -> Batch | None:
         """Return the next batch, which is under way then; None while one is, or when nothing is to be written.
 
-        ``known`` tells the members that are known, the most useful first.
+        ``known`` tells the members that are known, the most useful first; ``is_current`` whether this life counts as
+        the last one of all nodes (`chord_proto.node.Node.is_current`), in which the ring may rely on what they have.
         """
         if self._under_way is not None or self.failure is not None:
             return None
@@ -158,16 +164,13 @@ class Keeper:
             peers = tuple(dict.fromkeys((*known(), *self._peers)))[:MAX_PEERS]
             if set(peers) != set(self._peers):
                 self._peers = fields["peers"] = peers
-        if self._mark_at is None:
-            self._mark_at = now + SEEN_INTERVAL  # The beginning was a mark.
-        elif now >= self._mark_at:
+        if now >= self._mark_at and is_current():
             self._mark_at = now + SEEN_INTERVAL
             fields["seen"] = civil()
         if not self._waiting and not fields:
             return None
         writes = self._taken()
-        if (width := _width(writes)) is not None:
-            fields["width"] = width
+        fields |= _told(writes)
         self._under_way = {index: write.id for index, write in writes}
         self.counters.batches += 1
         self.counters.writes += len(writes)
@@ -197,7 +200,8 @@ class Keeper:
 
         if flush and self.failure is None:
             writes = tuple(self._waiting)
-            last = Batch(writes=writes, seen=runtime.civil(), width=_width(writes))
+            seen = runtime.civil() if self._mark_at > float("-inf") else None
+            last = Batch(writes=writes, seen=seen, **_told(writes))
             runtime.persist(self.work(last), told("the last writes were not made durable"))
         self._waiting.clear()
         runtime.persist(self._storage.close, told("the storage was not closed"))
@@ -215,7 +219,9 @@ class Keeper:
         return tuple(taken)
 
 
-def _width(writes: Iterable[tuple[int, Write]]) -> int | None:
-    """Return the latest width of the ring that writes tell, None if none does."""
-    told = [write.width for _, write in writes if write.width]
-    return told[-1] if told else None
+def _told(writes: Iterable[tuple[int, Write]]) -> dict[str, Any]:
+    """Return what writes tell of the ring, the latest of each; nothing if none does."""
+    told: dict[str, Any] = {}
+    for _, write in writes:
+        told |= {name: value for name, value in (("width", write.width), ("founded", write.founded)) if value}
+    return told

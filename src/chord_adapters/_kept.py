@@ -10,8 +10,9 @@ from chord_adapters._keeper import Keeper
 from chord_adapters._links import Standing
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime
+from chord_adapters.storage import Saved
 from chord_proto.config import Config
-from chord_proto.effects import Write, WriteId
+from chord_proto.effects import Effect, OutdatedDropped, Write, WriteId
 from chord_proto.messages import Answer, Message, Pong, Refused
 from chord_proto.node import Node
 from chord_proto.peer import Address
@@ -62,7 +63,7 @@ class KeptDriver(Driver):
             remembered=[peer for peer in saved.peers if peer != address],
             incarnation=saved.incarnation,
             records=keeper.take_records,
-            width=saved.width,
+            life={"width": saved.width, "founded": saved.founded, "away": _away(saved, runtime)},
         )
         self._patience = ALONE_AFTER + ALONE_SPREAD * (seed % 1000) / 1000
         self._alone_at: float | None = None
@@ -114,7 +115,7 @@ class KeptDriver(Driver):
         return False
 
     def _settled(self, now: float) -> None:
-        batch = self.keeper.next(now, self.runtime.civil, self._is_member, self._known)
+        batch = self.keeper.next(now, self.runtime.civil, self._is_member, self._known, self._is_current)
         if batch is not None:
             self.runtime.persist(self.keeper.work(batch), self._persisted)
         super()._settled(now)
@@ -139,6 +140,9 @@ class KeptDriver(Driver):
     def _is_member(self) -> bool:
         return any(node.phase in (Phase.ACTIVE, Phase.LEAVING) for node in self.nodes)
 
+    def _is_current(self) -> bool:
+        return self._is_member() and all(node.is_current for node in self.nodes)
+
     def _known(self) -> list[Address]:
         """Return the members to join by after a restart: neighbours first, then whom it talks to."""
         near = [peer.address for node in self.nodes for peer in (*node.successors, *node.predecessors)]
@@ -148,6 +152,16 @@ class KeptDriver(Driver):
     def _report(self, what: str, error: Exception) -> None:
         _log.warning("%s: %s: %s", self.address, what, str(error) or type(error).__name__)
 
+    def _notice(self, node: Node, event: Effect) -> None:
+        if isinstance(event, OutdatedDropped):
+            _log.warning(
+                "%s: away for longer than the grace period of %s s while the ring lived on: %s records of then are forgotten",
+                self.address,
+                node.config.grace_period,
+                event.records,
+            )
+        super()._notice(node, event)
+
     # The end
 
     def end(self, why: str, cause: BaseException | None = None, *, politely: bool = False) -> None:
@@ -155,3 +169,8 @@ class KeptDriver(Driver):
         if not self.is_over:
             super().end(why, cause, politely=politely)
             self.keeper.close(self.runtime, flush=politely, report=self._report)
+
+
+def _away(saved: Saved, runtime: Runtime) -> float:
+    """Return how many seconds ago an earlier life last said that it ran; 0.0 if none did."""
+    return max(0.0, runtime.civil() - saved.seen) if saved.seen else 0.0

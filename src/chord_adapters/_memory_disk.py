@@ -25,6 +25,10 @@ class Disk(Protocol):
     def width(self) -> int:
         """The latest width that a write has told (`Write.width`), 0 for none."""
 
+    @property
+    def founded(self) -> int:
+        """The latest founding that a write has told (`Write.founded`), 0 for none."""
+
 
 class MemoryDisk:
     """A disk that is a dict."""
@@ -33,6 +37,8 @@ class MemoryDisk:
         self._records: dict[tuple[int, bytes], Record] = {}
         self.width = 0
         """The latest width that was told."""
+        self.founded = 0
+        """The latest founding that was told."""
 
     def keep(self, write: Write) -> None:
         """Make a write durable."""
@@ -41,6 +47,7 @@ class MemoryDisk:
         for kept in write.changes:
             self._records[kept.space, kept.name] = kept
         self.width = write.width or self.width
+        self.founded = write.founded or self.founded
 
     def records(self) -> Mapping[tuple[int, bytes], Record]:
         """Return what is durable."""

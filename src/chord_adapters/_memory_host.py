@@ -125,6 +125,8 @@ class Host:
     """Until when nothing happens here."""
     waiting: list[tuple[int, Any, Any, Any]] = attrs.field(factory=list)
     """What has not happened because of that."""
+    ended: Micros = 0
+    """When it went down."""
     disk_fails: bool = False
     write_delay: Micros = 0
     """How long a write takes."""

@@ -148,7 +148,9 @@ class Network(Sights):
             disk = self._make_disk() if old is None else old.slots[me.id].disk
             name = f"{self.seed}/{address}/{index}/{life}".encode()
             seed = int.from_bytes(blake2b(name, digest_size=8).digest())
-            kept: dict[str, Any] = {"records": disk.records().values(), "width": disk.width}
+            kept: dict[str, Any] = {"records": disk.records().values(), "width": disk.width, "founded": disk.founded}
+            if old is not None:
+                kept["away"] = (simulation.now - old.ended) / MICROS
             node = self._make_node(me, seed=seed, config=setup.config, incarnation=life, **kept)
             host.add(node, disk)
         for slot in tuple(host.slots.values()):
@@ -195,6 +197,7 @@ class Network(Sights):
     def _end(self, host: Host) -> None:
         del self._simulation.hosts[host.address]
         self._down[host.address] = host
+        host.ended = self._simulation.now
         if host.address not in self._simulation.silent:
             self._simulation.break_connections(host.address)
 

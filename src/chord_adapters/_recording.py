@@ -89,16 +89,16 @@ class Recorder:
         config: Config | None = None,
         incarnation: int = 1,
         records: Iterable[Record] = (),
-        width: int = 0,
+        **life: Any,
     ) -> Node:
         """Make a `Node` that is recorded; its arguments and its doors are the same."""
         kept = tuple(records)
-        node = Node(me, seed=seed, config=config, incarnation=incarnation, records=kept, width=width)
+        node = Node(me, seed=seed, config=config, incarnation=incarnation, records=kept, **life)
         codec = self._codecs.get(node.config.bits)
         if codec is None:
             codec = self._codecs[node.config.bits] = Codec(node.config.bits)
         try:
-            lines = [node_line(node, seed, kept, width), *(record_line(record, codec) for record in kept)]
+            lines = [node_line(node, seed, kept, life), *(record_line(record, codec) for record in kept)]
         except (LocalProtocolError, TypeError, ValueError) as error:
             self._stop(f"a record of {label(me)} cannot be recorded: {error}")
             lines = []

@@ -74,7 +74,7 @@ def compact(value: object) -> str:
 # Nodes
 
 
-def node_line(node: Node, seed: int, records: Sequence[Record], width: int) -> str:
+def node_line(node: Node, seed: int, records: Sequence[Record], life: Mapping[str, Any]) -> str:
     """Return the line from which a node can be made again."""
     made = {
         "address": node.me.address,
@@ -83,7 +83,7 @@ def node_line(node: Node, seed: int, records: Sequence[Record], width: int) -> s
         "incarnation": node.incarnation,
         "config": attrs.asdict(node.config),
         "records": len(records),
-        "width": width,
+        "life": dict(life),
     }
     return f"node {words.label(node.me)} {compact(made)}\n"
 
@@ -97,9 +97,7 @@ def node_of(made: Mapping[str, Any], records: Sequence[Record]) -> Node:
     """Make a node again; raises `ValueError`, `TypeError`, `KeyError`."""
     config = Config(**made["config"])
     me = Peer.at(made["address"], made["index"], bits=config.bits)
-    return Node(
-        me, seed=made["seed"], config=config, incarnation=made["incarnation"], records=records, width=made["width"]
-    )
+    return Node(me, seed=made["seed"], config=config, incarnation=made["incarnation"], records=records, **made["life"])
 
 
 def record_of(text: str, codec: Codec) -> Record:

@@ -27,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     ) STRICT;
     CREATE TABLE state (field TEXT NOT NULL PRIMARY KEY, value ANY NOT NULL) STRICT;
     """,
+    "-- The state may have the field founded, which schema 1 does not know.",
 )
 """The first makes the tables of an empty file; number n brings a file of schema n to schema n + 1."""
 
@@ -49,7 +50,15 @@ _FORGET = {
     for size in SIZES
 }
 
-_STORED_AS = {"incarnation": int, "peers": str, "was_member": int, "seen": float, "width": int, "network": str}
+_STORED_AS = {
+    "incarnation": int,
+    "peers": str,
+    "was_member": int,
+    "seen": float,
+    "width": int,
+    "founded": int,
+    "network": str,
+}
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 

@@ -71,9 +71,11 @@ class Saved:
     was_member: bool = False
     """Whether it has ever been a member of a ring."""
     seen: float = 0.0
-    """When it last said that it runs, Unix seconds."""
+    """When it last said that it runs as a member, Unix seconds; 0.0: never."""
     width: int = 0
     """The largest number of distinct addresses that its ring is known to have had; 0: not known."""
+    founded: int = 0
+    """Which founding its ring goes back to (`chord_proto.messages.Neighbours`); 0: not known."""
     network: str | None = None
     """The name of its ring."""
 
@@ -89,6 +91,7 @@ class Batch:
     was_member: bool | None = None
     seen: float | None = None
     width: int | None = None
+    founded: int | None = None
     network: str | None = None
 
     def outcome(self) -> dict[Place, Record | None]:
@@ -103,7 +106,7 @@ class Batch:
 
     def fields(self) -> dict[str, Any]:
         """Return what changes besides records, by the name of the field."""
-        names = ("incarnation", "peers", "was_member", "seen", "width", "network")
+        names = ("incarnation", "peers", "was_member", "seen", "width", "founded", "network")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

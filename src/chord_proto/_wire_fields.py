@@ -247,6 +247,7 @@ class Kinds:
                 "missing",
                 "repaired",
                 "age",
+                "founded",
             ),
             **_under(whole(MAX_WIDTH), int, "width", "quorum"),
             **_under(whole(MAX_TIMEOUT), int, "timeout"),

@@ -88,6 +88,9 @@ class Config:
     """How far ahead of a replica's civil clock the version of a write may be: what minutes of bad timekeeping explain."""
     grace_period: float = _seconds(86_400.0)
     """How long a deletion or expiry is remembered: a node that is away for less brings nothing back."""
+    keep_outdated: bool = attrs.field(default=False, validator=instance_of(bool))
+    """Whether a node keeps its named records that was away for longer, while its ring lived on: it forgets them else,
+    since some may be of what was deleted meanwhile.  The others of the ring have what counts."""
 
     # Bounds.
     max_value_size: int = _count(4 * 1024 * 1024, 1)

@@ -27,14 +27,16 @@ class Send:
 class Write:
     """Make the changes durable, in order of ``id``, then call ``written(id)``.
 
-    ``changes`` holds records to keep; ``dropped`` holds the (space, name) of records to forget.  ``width``, unless it is
-    0, is what a later life of the node is to be told: on how many distinct addresses the ring has had a record.
+    ``changes`` holds records to keep; ``dropped`` holds the (space, name) of records to forget.  ``width`` and
+    ``founded``, unless they are 0, are what a later life of the node is to be told: on how many distinct addresses the
+    ring has had a record, and which founding the ring goes back to.
     """
 
     id: WriteId
     changes: tuple[Record, ...]
     dropped: tuple[tuple[int, bytes], ...] = ()
     width: int = 0
+    founded: int = 0
 
 
 @record
@@ -109,6 +111,13 @@ class RangeReady:
 
 
 @record
+class OutdatedDropped:
+    """The node was away for longer than the grace period while its ring lived: of its named records it forgot so many."""
+
+    records: int
+
+
+@record
 class Misbehaved:
     """A peer sent what no correct peer sends; the message was ignored."""
 
@@ -130,6 +139,7 @@ Event: TypeAlias = (
     | RangeGained
     | RangeLost
     | RangeReady
+    | OutdatedDropped
     | Misbehaved
     | Stopped
 )

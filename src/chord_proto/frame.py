@@ -85,6 +85,8 @@ class Frame:
         incarnation: int = 1,
         records: Iterable[Record] = (),
         width: int = 0,
+        founded: int = 0,
+        away: float = 0.0,
     ) -> None:
         config = Config() if config is None else config
         if not me.is_well_formed(config.bits):
@@ -100,6 +102,8 @@ class Frame:
         self.merge = Merge(ctx, self.ring, self.lookups, self.membership)
         self.writes = Writes(ctx, records)
         self.ring.width = self.writes.width = min(max(1, width), config.replicas)
+        self.writes.founded = founded
+        self.ring.begin(away, founded)
         self.syncs = Syncs(ctx, self.writes)
         self.ranges = Ranges(ctx, self.writes, self.syncs)
         self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
@@ -140,8 +144,9 @@ class Frame:
                 TIMERS[kind](self, number)
                 self._settle()
             self.repair.notice()
-            if self.ring.width != self.writes.width:
-                self.writes.remember_width(self.ring.width)
+            founded = self.ring.founded if self.ring.is_current else self.writes.founded
+            if self.ring.width != self.writes.width or founded != self.writes.founded:
+                self.writes.remember(self.ring.width, founded)
             if self.membership.said and self.membership.is_done:
                 self._stop()
         except BaseException:
@@ -155,6 +160,9 @@ class Frame:
         ctx, ring = self.ctx, self.ring
         steps = 0
         while True:
+            if ring.outdated:
+                ring.outdated = False
+                self.writes.drop_outdated()
             if ring.changes or ring.entered or ring.skipped:
                 self._notice_ring()
             if self.writes.news:

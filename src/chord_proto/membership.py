@@ -83,6 +83,7 @@ class Membership:
 
     def create(self) -> None:
         """Become a ring of one."""
+        self.ring.founded = self.ring.founded or self.ctx.incarnation
         self.ring.become_member(None, (), came_round=True)
         self.ctx.emit(MemberOf(None))
 
@@ -145,6 +146,8 @@ class Membership:
             return
         given = (*answer.successors, step.peer) if answer.came_round else answer.successors
         successors, met_self = cut_list(me, given, ctx.config)
+        ring.founded = 0  # That of the ring which it joins, not that of which it comes.
+        ring.meet(answer.founded)
         ring.widen(answer.width)
         ring.become_member(
             step.peer, successors, came_round=met_self or (answer.came_round and len(successors) == len(given))

@@ -98,20 +98,28 @@ class Pong(Answer):
 
 @record
 class GetNeighbours(Request):
-    """Stabilise and join: tell me your predecessor and your successor list."""
+    """Stabilise and join: tell me your predecessor and your successor list.
+
+    ``founded`` is what `Neighbours` says, of the asker's ring; 0 from a joiner, that has none yet.
+    """
+
+    founded: int = 0
 
 
 @record
 class Neighbours(Answer):
     """The sender's pointers.  ``came_round``: the list is short because it came round to the sender.
 
-    ``width`` is the largest number of distinct addresses that the ring is known to have had, up to R.
+    ``width`` is the largest number of distinct addresses that the ring is known to have had, up to R.  ``founded`` is
+    the incarnation of the node that founded the ring, of rings that have merged the smallest: a name that rings of one
+    past have in common for as long as one of them lives; 0: not known.
     """
 
     predecessor: Peer | None
     successors: tuple[Peer, ...]
     came_round: bool
     width: int
+    founded: int = 0
 
 
 @record

@@ -50,8 +50,8 @@ class Node(Frame):
     end and before the next input.  Equal nodes given equal inputs return equal effects.
 
     ``seed`` feeds the node's own generator; ``incarnation`` names this life of it and must be greater than
-    that of any earlier life at the same address; ``records`` are what a disk has kept, ``width`` the greatest
-    that it has kept (`Write.width`).  Raises `ValueError`
+    that of any earlier life at the same address; ``records``, ``width`` and ``founded`` are what a disk has kept
+    (`Write`), and ``away`` says how many seconds of civil time ago an earlier life was last `is_current`.  Raises `ValueError`
     when ``me`` is not the place that its address gives, `LocalProtocolError` for a caller's mistake before
     anything has changed.
     """
@@ -210,6 +210,15 @@ class Node(Frame):
     def fingers(self) -> tuple[Peer | None, ...]:
         """Finger i is the first node known at or after me + 2**i, for i in 0 to bits - 1."""
         return tuple(self.ctx.routing.finger(index) for index in range(self.config.bits))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the next life of this node may count its absence from now on (``away``).
+
+        It may not while this life has come back after more than ``Config.grace_period`` and it is not known yet whether
+        its ring has lived on without it.
+        """
+        return self.ring.is_current
 
     @property
     def ready(self) -> bool:

@@ -36,6 +36,7 @@ class Ring(RingState):
         self.phase = Phase.ACTIVE
         self.entered = True
         self.step = None
+        self.settled_at = self.ctx.now + self.ctx.config.grace_period
         self.set_successors(successors, came_round=came_round)
         if predecessor is not None:
             self.set_predecessor(predecessor)
@@ -153,6 +154,7 @@ class Ring(RingState):
 
     def _adopt(self, head: Peer, answer: Neighbours) -> None:
         """Take over a list whole, in the same step as its head, which has just answered."""
+        self.meet(answer.founded)
         given = (head, *answer.successors)
         kept, met_self = cut_list(self.ctx.me, given, self.ctx.config)
         self.set_successors(kept, came_round=met_self or (answer.came_round and len(kept) == len(given)))
@@ -294,10 +296,12 @@ class Ring(RingState):
         routing, asker = self.ctx.routing, self.ctx.asker(message, sender)
         if message.source is not None:
             self.note_asker(message.source)
+        self.meet(message.founded)
         if self.step is not None:
             self.ctx.answer(asker, Busy)
             return
-        self.ctx.answer(asker, Neighbours, routing.predecessor, routing.successors, routing.came_round, self.width)
+        pointers = (routing.predecessor, routing.successors, routing.came_round)
+        self.ctx.answer(asker, Neighbours, *pointers, self.width, self.founded)
 
     # Departures
 
@@ -331,8 +335,8 @@ class Ring(RingState):
 
     def _ask(self, step: Step) -> None:
         self.step = step
-        kind = Ping if isinstance(step, AskPredecessor) else GetNeighbours
-        if not self.ctx.ask(step.peer, step, kind):
+        sent = (Ping,) if isinstance(step, AskPredecessor) else (GetNeighbours, self.founded)
+        if not self.ctx.ask(step.peer, step, *sent):
             self._retry_later()
 
     def _dial(self, purpose: DialBack) -> None:

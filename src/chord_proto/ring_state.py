@@ -86,8 +86,12 @@ class RingState:
         "ctx",
         "dialling",
         "entered",
+        "former",
+        "founded",
         "in_order",
+        "outdated",
         "phase",
+        "settled_at",
         "skipped",
         "slot",
         "stabilised",
@@ -114,6 +118,39 @@ class RingState:
         """Whether the successor, when last asked, took this node for its predecessor."""
         self.width = 1
         """The largest number of distinct addresses that the ring is known to have had, up to R."""
+        self.founded = 0
+        """Which founding the ring goes back to (`Neighbours`); 0: not known."""
+        self.former = 0
+        """The same of the ring of an earlier life, if that ended more than a grace period before this one began."""
+        self.outdated = False
+        """Set when that ring turns out to have lived on; reset by who takes note."""
+        self.settled_at = float("inf")
+        """From when on what there was of this life counts, and not the former ring."""
+
+    def begin(self, away: float, founded: int) -> None:
+        """Learn what is known of an earlier life: the ring it was in, and for how long it has been over."""
+        config = self.ctx.config
+        if away > config.grace_period and not config.keep_outdated:
+            self.former = founded
+        else:
+            self.founded = founded
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing on disk waits for the word on a former ring: a later life may take this one for its last."""
+        return not self.former or self.ctx.now >= self.settled_at
+
+    def meet(self, founded: int) -> None:
+        """Learn which founding the ring of a member goes back to: a ring has one, and rings that merge take the oldest.
+
+        A ring that this node was in before its long absence, and that was never founded anew meanwhile, has lived on
+        without it (chord.md section 7).
+        """
+        if not founded:
+            return
+        if founded == self.former:
+            self.outdated, self.former = True, 0
+        self.founded = min(self.founded or founded, founded)
 
     def note_asker(self, peer: Peer) -> None:
         """Remember who asked for this node's list: its own may name nobody else."""

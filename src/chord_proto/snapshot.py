@@ -18,7 +18,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
     "Known": {"heard", "spoke", "srtt", "rttvar"},
     "Routing": {"ids"},
-    "Ring": {"_askers", "in_order", "stabilised"},
+    "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
     "Lookups": {"_next"},
     "Lookup": {"number", "started", "path"},
     "Tasks": {"_next", "by_op"},

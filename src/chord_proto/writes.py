@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from chord_proto.context import Context, Purpose
-from chord_proto.effects import Write, WriteId
+from chord_proto.effects import OutdatedDropped, Write, WriteId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Record, Space
 from chord_proto.table import Name, Table, is_newer, is_on, place_of
@@ -40,6 +40,8 @@ class Writes:
         "counted",
         "ctx",
         "failed",
+        "founded",
+        "loaded",
         "news",
         "pending",
         "replaced",
@@ -67,6 +69,10 @@ class Writes:
         """Records that have become durable, and what was there before; reset by who takes note."""
         self.width = 1
         """The ring's width as it was given to the driver."""
+        self.founded = 0
+        """The founding of the ring as it was given to the driver."""
+        self.loaded = ""
+        """The newest version of what an earlier life has left."""
         self.unshared = 0
         """Counts changes of this node's range that not every replica may have: what repair looks after."""
         self._last = WriteId(0)
@@ -75,6 +81,7 @@ class Writes:
         for item in records:
             self.table.put(item)
             self.clock.observe(item.version)
+            self.loaded = max(self.loaded, item.version)
 
     def newest(self, space: int, name: bytes) -> Record | None:
         """Return the newest accepted record of a name, durable or not: what decisions are judged against."""
@@ -156,11 +163,22 @@ class Writes:
         """Forget records durably."""
         self._write((), names, None)
 
-    def remember_width(self, width: int) -> None:
-        """Let a later life know how wide the ring was: alone it must not take itself for a majority."""
+    def drop_outdated(self) -> None:
+        """Forget the named records of earlier lives, from here on and durably; what was written since stays."""
+        held = (self.newest(*name) for name in {**self.table.records, **self.accepted})
+        old = [item for item in held if item is not None and item.space == Space.RECORD and item.version <= self.loaded]
+        names = tuple((item.space, item.name) for item in old)
+        for name in names:
+            self.table.drop(*name)
+        if names:
+            self.drop(names)
+            self.ctx.emit(OutdatedDropped(len(names)))
+
+    def remember(self, width: int, founded: int) -> None:
+        """Let a later life know how wide the ring was, not to take itself for a majority alone; and which ring it was."""
         if not self.failed:
-            self.width = width
-            self._write((), (), None, width)
+            self.width, self.founded = width, founded
+            self._write((), (), None, width, founded)
 
     def is_settled(self, start: int, end: int) -> bool:
         """Tell whether nothing on (start, end] is still on its way to disk."""
@@ -168,7 +186,12 @@ class Writes:
         return not any(is_on(item, start, end, table.bits) for item, _ in self.accepted.values())
 
     def _write(
-        self, changes: tuple[Record, ...], dropped: tuple[Name, ...], purpose: Purpose | None, width: int = 0
+        self,
+        changes: tuple[Record, ...],
+        dropped: tuple[Name, ...],
+        purpose: Purpose | None,
+        width: int = 0,
+        founded: int = 0,
     ) -> None:
         if self.failed:
             if purpose is not None:
@@ -179,7 +202,7 @@ class Writes:
         self.waiting += _size(changes)
         for item in changes:
             self.accepted[item.space, item.name] = (item, self._last)
-        self.ctx.emit(Write(self._last, changes, dropped, width))
+        self.ctx.emit(Write(self._last, changes, dropped, width, founded))
 
     def written(self, write: WriteId) -> None:
         """All writes up to ``write`` are durable: apply them, and tell who waited."""

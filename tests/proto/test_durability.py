@@ -297,7 +297,7 @@ def test_a_width_has_a_write_of_its_own() -> None:
 def test_a_width_that_was_kept_is_not_handed_out_again(kept: int, expected: int) -> None:
     """A node begins with it, up to the number of replicas that records have now; one that has kept none is alone."""
     rig = Rig(durable=False)
-    node = Node(peer(10), seed=1, config=CONFIG, width=kept)
+    node = Node(peer(10), seed=1, config=CONFIG, width=kept, founded=1)
     rig.nodes[node.me.address] = node
     rig.take(node, node.create(now=rig.now))
     assert (expected, []) == (node.ring.width, rig.writes)

@@ -21,7 +21,7 @@ class Table:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect(":memory:", isolation_level=None)
-        self.width = 0
+        self.width = self.founded = 0
         self._database.execute("create table record (space, name, value, version, write, primary key (space, name))")
 
     def __del__(self) -> None:
@@ -35,6 +35,7 @@ class Table:
             rows = [(r.space, r.name, r.value, r.version, str(r.write_id)) for r in write.changes]
             database.executemany("insert or replace into record values (?, ?, ?, ?, ?)", rows)
         self.width = write.width or self.width
+        self.founded = write.founded or self.founded
 
     def records(self) -> Mapping[tuple[int, bytes], Record]:
         """Read all of it."""
@@ -49,7 +50,7 @@ class Forgetful(MemoryDisk):
     def keep(self, write: Write) -> None:
         """Keep what is not there yet."""
         new = tuple(record for record in write.changes if (record.space, record.name) not in self.records())
-        super().keep(Write(write.id, new, write.dropped, write.width))
+        super().keep(Write(write.id, new, write.dropped, write.width, write.founded))
 
 
 def test_a_disk_outlives_its_node() -> None:

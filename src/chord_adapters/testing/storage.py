@@ -137,6 +137,7 @@ def check_fields(make: MakeStorage, folder: Path) -> None:
         was_member=True,
         seen=1_700_000_000.123456,
         width=255,
+        founded=(1 << 63) - 1,
         network="a ring's name",
     )
     kept = _record(b"k", b"v")
@@ -149,7 +150,7 @@ def check_fields(make: MakeStorage, folder: Path) -> None:
         {"peers": ()},
         {"was_member": False},
         {"incarnation": 1},
-        {"seen": 0.5, "width": 0},
+        {"seen": 0.5, "width": 0, "founded": 0},
         {"peers": ("c:1",), "network": ""},
     ]
     for change in changes:
@@ -264,11 +265,15 @@ class _StorageDisk:
         self._storage.load()
 
     def keep(self, write: Write) -> None:
-        self._storage.apply(Batch(writes=((0, write),), width=write.width or None))
+        self._storage.apply(Batch(writes=((0, write),), width=write.width or None, founded=write.founded or None))
 
     @property
     def width(self) -> int:
         return self._loaded().width
+
+    @property
+    def founded(self) -> int:
+        return self._loaded().founded
 
     def records(self) -> Mapping[tuple[int, bytes], Record]:
         return {(each.space, each.name): each for _, each in self._loaded().records}
@@ -322,7 +327,7 @@ def _require(holds: bool, what: str) -> None:
 
 
 def _same(expected: Saved, actual: Saved, what: str) -> None:
-    for name in ("incarnation", "peers", "was_member", "seen", "width", "network"):
+    for name in ("incarnation", "peers", "was_member", "seen", "width", "founded", "network"):
         ours, theirs = getattr(expected, name), getattr(actual, name)
         _require(ours == theirs and type(ours) is type(theirs), f"{what}: {name} is {theirs!r}, not {ours!r}")
     _same_records(expected.records, actual, what)

@@ -96,7 +96,7 @@ async def test_writes_that_wait_go_into_one_batch(backend: Backend) -> None:
         assert 101 == len(ended)
         written = [batch for batch in storage.batches[before:] if batch.writes]
         assert [1, 100] == [len(batch.writes) for batch in written]
-        assert (len(storage.batches) - 1, 102, 0, None) == attrs.astuple(node.stats().storage)
+        assert (len(storage.batches) - 1, 103, 0, None) == attrs.astuple(node.stats().storage)
         ids = [write.id for batch in storage.batches for _, write in batch.writes]
         assert sorted(ids) == ids
 

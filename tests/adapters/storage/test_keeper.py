@@ -83,7 +83,7 @@ def test_what_earlier_lives_left_is_told() -> None:
     storage = holding(peers=("a:1",), was_member=True, seen=5.0, width=3, network="chord")
     saved = begun(storage)
     assert (("a:1",), True, 5.0, 3) == (saved.peers, saved.was_member, saved.seen, saved.width)
-    assert CIVIL == storage.saved.seen
+    assert 5.0 == storage.saved.seen
 
 
 def test_records_come_in_order_of_their_place() -> None:
@@ -133,13 +133,15 @@ class Driven:
         storage = holding(**fields)
         self.keeper = Keeper(storage, begin(storage, civil=CIVIL, network="chord", places=2, bits=160))
         self.now = 0.0
-        self.member = False
+        self.member = self.current = False
         self.known: list[str] = []
         self.asked = 0
 
     def next(self) -> Batch | None:
         """Ask for the next batch."""
-        return self.keeper.next(self.now, lambda: CIVIL + self.now, lambda: self.member, self._known)
+        return self.keeper.next(
+            self.now, lambda: CIVIL + self.now, lambda: self.member, self._known, lambda: self.current
+        )
 
     def done(self) -> Batch | None:
         """Ask for the next batch and say that it is durable."""
@@ -241,31 +243,35 @@ def test_who_is_no_member_knows_nobody() -> None:
     driven.known = ["stranger:1"]
     driven.done()
     driven.now = 100.0
-    assert (Batch(seen=CIVIL + 100.0), 0) == (driven.done(), driven.asked)
+    assert (None, 0) == (driven.done(), driven.asked)
 
 
 def test_it_says_now_and_then_that_it_runs() -> None:
-    """Once a minute, though nothing else is to be written."""
+    """At once and then once a minute, though nothing else is to be written; as long as the ring relies on what it has."""
     driven = Driven()
+    driven.now = 5.0
     assert None is driven.done()
-    driven.now = SEEN_INTERVAL - 0.1
+    driven.current = True
+    assert Batch(seen=CIVIL + 5.0) == driven.done()
+    driven.now += SEEN_INTERVAL - 0.1
     assert None is driven.done()
-    driven.now = SEEN_INTERVAL
-    assert Batch(seen=CIVIL + SEEN_INTERVAL) == driven.done()
+    driven.now += 0.1
+    assert Batch(seen=CIVIL + 5.0 + SEEN_INTERVAL) == driven.done()
+    driven.current = False
+    driven.now += SEEN_INTERVAL
+    assert None is driven.done()
 
 
-def test_the_width_of_the_ring_is_kept() -> None:
+def test_what_the_ring_is_like_is_kept() -> None:
     """With the batch in which it comes, also with the last one; what says nothing of it leaves it as it was."""
-    storage = holding(network="chord")
-    keeper = Keeper(storage, begin(storage, civil=1.0, network="chord", places=1, bits=160))
-    keeper.keep(0, Write(WriteId(1), (), (), 2))
-    keeper.keep(0, Write(WriteId(2), (), (), 3))
-    keeper.keep(0, write(3, 10))
-    batch = keeper.next(0.0, lambda: 1.0, lambda: False, list)
+    driven = Driven()
+    driven.keeper.keep(0, Write(WriteId(1), (), (), 2, 10))
+    driven.keeper.keep(0, Write(WriteId(2), (), (), 3))
+    driven.keeper.keep(0, write(3, 10))
+    batch = driven.done()
     assert batch is not None
-    assert 3 == batch.width
-    keeper.ended(None)
-    keeper.keep(0, write(4, 10))
-    later = keeper.next(0.0, lambda: 1.0, lambda: False, list)
+    assert (3, 10) == (batch.width, batch.founded)
+    driven.keeper.keep(0, write(4, 10))
+    later = driven.done()
     assert later is not None
-    assert later.width is None
+    assert (None, None) == (later.width, later.founded)

@@ -233,13 +233,26 @@ def test_a_log_that_ends_in_noise(filled: SqliteStorage) -> None:
 # Older and newer
 
 
+def test_an_older_file(filled: SqliteStorage) -> None:
+    """A file of the first schema has no less in it, and is of today's once it was opened."""
+    with apsw.Connection(str(filled.file)) as database:
+        database.pragma("user_version", 1)
+    database.close()
+    saved = filled.load()
+    filled.close()
+    assert saved.records
+    database = apsw.Connection(str(filled.file))
+    assert 2 == database.pragma("user_version")
+    database.close()
+
+
 def test_a_newer_file(filled: SqliteStorage) -> None:
     """A file of a schema that is not known is refused as it is."""
     database = apsw.Connection(str(filled.file))
     database.pragma("user_version", 7)
     database.close()
     before = filled.file.read_bytes()
-    with pytest.raises(StorageTooNew, match=r"written by a newer version \(schema 7; this one knows up to 1\)"):
+    with pytest.raises(StorageTooNew, match=r"written by a newer version \(schema 7; this one knows up to 2\)"):
         filled.load()
     assert before == filled.file.read_bytes()
 
