@@ -16,7 +16,7 @@ import pytest
 
 from chord_adapters import ChordError, Closed
 from chord_adapters.asyncio import connect
-from chord_adapters.storage import SqliteStorage
+from chord_adapters.storage import Batch, SqliteStorage
 from tests.e2e.processes import (
     await_ideal,
     chord,
@@ -130,6 +130,29 @@ async def read_all(addresses: list[str], load: Load) -> None:
             with anyio.fail_after(30):
                 entry = await client.get(key)
             assert load.is_right(key, None if entry is None else entry.value), (key, entry)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_node_that_was_away_for_long(tmp_path: Path, keep: bool) -> None:
+    """It takes the records of the ring that has lived on instead of its own, and says so; unless told to keep its own."""
+    data = tmp_path / "data"
+    with node_process(*ANYWHERE) as stays:
+        stays.wait_ready()
+        with node_process(*ANYWHERE, "--data", str(data), "--join", stays.address) as node:
+            address = node.wait_ready()
+            await_ideal(address, 2)
+            fine("put", "key", "value", "--node", address)
+            assert 0 == node.end(signal.SIGTERM)
+        storage = SqliteStorage(data)
+        saved = storage.load()
+        storage.apply(Batch(seen=saved.seen - 2 * 86_400))
+        storage.close()
+        told = ["--keep-outdated"] if keep else []
+        with node_process("--listen", address, "--data", str(data), *told) as node:
+            node.wait_ready()
+            await_ideal(address, 2)
+            assert b"value" == fine("get", "key", "--node", address)
+            assert (not keep) == ("1 records of then are forgotten" in node.said())
 
 
 def test_a_node_goes_on_where_it_ended(tmp_path: Path) -> None:

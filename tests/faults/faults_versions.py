@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.faults.injecting import Fault
 
-CONDITIONS, READS, EXPIRY = (f"tests/proto/test_{name}.py" for name in ("conditions", "quorum_reads", "expiry"))
+CONDITIONS, READS, EXPIRY, ABSENCE = (
+    f"tests/proto/test_{name}.py" for name in ("conditions", "quorum_reads", "expiry", "long_absence")
+)
 
 FAULTS = (
     Fault(
@@ -160,5 +162,59 @@ FAULTS = (
         new="        return",
         hunt=EXPIRY,
         check="test_a_replica_forgets_only_for_the_owner_and_only_what_is_gone",
+    ),
+    Fault(
+        id="outdated-kept",
+        words="who was away for longer than the grace period keeps what its ring may have deleted",
+        module="ring_state",
+        old="            self.outdated, self.former = True, 0\n",
+        new="            self.former = 0\n",
+        hunt=ABSENCE,
+        check="test_who_joins_its_ring_after_a_long_absence",
+    ),
+    Fault(
+        id="outdated-too-late",
+        words="a ring of its own gives its old records to who asks, before it hears that its ring has lived on",
+        module="ring",
+        old="        self.meet(message.founded)\n",
+        new="",
+        hunt=ABSENCE,
+        check="test_who_is_a_ring_of_its_own_is_told_by_who_asks",
+    ),
+    Fault(
+        id="outdated-everything",
+        words="with the old records it forgets what was written since",
+        module="writes",
+        old=" and item.version <= self.loaded]",
+        new="]",
+        hunt=ABSENCE,
+        check="test_what_was_written_since_stays",
+    ),
+    Fault(
+        id="outdated-anywhere",
+        words="it forgets its records in whatever ring it comes to",
+        module="ring_state",
+        old="        if founded == self.former:\n",
+        new="        if self.former:\n",
+        hunt=ABSENCE,
+        check="test_who_joins_its_ring_after_a_long_absence",
+    ),
+    Fault(
+        id="outdated-forgotten",
+        words="killed soon after a long absence a node no longer knows that there was one",
+        module="ring_state",
+        old="        return not self.former or self.ctx.now >= self.settled_at\n",
+        new="        return True\n",
+        hunt=ABSENCE,
+        check="test_a_later_life_is_told_of_the_founding_once_that_is_certain",
+    ),
+    Fault(
+        id="founded-anew-always",
+        words="a ring that was away for less than the grace period is another one afterwards",
+        module="membership",
+        old="self.ring.founded or self.ctx.incarnation",
+        new="self.ctx.incarnation",
+        hunt=ABSENCE,
+        check="test_a_ring_is_founded_anew_after_a_long_absence",
     ),
 )

@@ -35,7 +35,9 @@ MESSAGES: dict[str, m.Message] = {
     "Ping to whoever answers": m.Ping(A, 5, None, 0, 1),
     "Pong": m.Pong(**TO_B, request=1, member=True, predecessors=(C, D)),
     "GetNeighbours": m.GetNeighbours(**TO_B, request=1, founded=1_700_000_000_000_000),
-    "Neighbours": m.Neighbours(**TO_B, request=1, predecessor=C, successors=(B, C, D), came_round=True, width=3, founded=6),
+    "Neighbours": m.Neighbours(
+        **TO_B, request=1, predecessor=C, successors=(B, C, D), came_round=True, width=3, founded=6
+    ),
     "Neighbours, alone": m.Neighbours(**TO_B, request=1, predecessor=None, successors=(), came_round=True, width=1),
     "Busy": m.Busy(**TO_B, request=1),
     "Notify": m.Notify(**TO_B),

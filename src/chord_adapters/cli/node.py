@@ -18,6 +18,7 @@ from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network,
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
 from chord_adapters.storage import Storage, StorageError
+from chord_proto.config import Config
 
 FIRST_REPORT = 2.0
 """Seconds after which a node says that it has not joined yet; the time between two reports doubles."""
@@ -37,6 +38,7 @@ class _Wanted:
     network: str
     backend: str
     data: Path | None
+    keep_outdated: bool
     record: Path | None
     json: bool
 
@@ -59,6 +61,13 @@ def node(
         Path | None,
         Parameter(help="Keep the records in this folder, which is made if it is missing; without it, in memory."),
     ] = None,
+    keep_outdated: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Keep the records of --data after an absence in which the ring may have deleted some of them.",
+        ),
+    ] = False,
     record: Annotated[
         Path | None, Parameter(help="Write all that the node is told and does to this new file, for `chord replay`.")
     ] = None,
@@ -69,7 +78,8 @@ def node(
     Prints "ready ADDRESS" on standard output once it is a member and has its
     range. Without --join it is a ring of its own, which others may join.
     With --data it goes on where its last life ended: with its records, and in
-    the ring of the members that it knew.
+    the ring of the members that it knew.  If it comes back after more than a day
+    while the ring lived on, it takes the records of the ring instead of its own.
     """
     wanted = _Wanted(
         listen=listen,
@@ -79,6 +89,7 @@ def node(
         network=network,
         backend=backend,
         data=data,
+        keep_outdated=keep_outdated,
         record=record,
         json=json,
     )
@@ -107,6 +118,7 @@ def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
         virtual_nodes=wanted.virtual_nodes,
         network=wanted.network,
         record=wanted.record,
+        config=Config(keep_outdated=wanted.keep_outdated),
         storage=None if wanted.data is None else _storage(wanted.data),
     )
     return opened

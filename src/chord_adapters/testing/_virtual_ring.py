@@ -14,6 +14,7 @@ from chord_adapters._memory_runtime import VirtualRuntime
 from chord_adapters._node import Node
 from chord_adapters._results import Entry, PutResult
 from chord_adapters.memory import Network
+from chord_adapters.storage import MemoryStorage
 from chord_adapters.testing._stage import is_settled
 from chord_proto.config import Config
 from chord_proto.peer import Address
@@ -27,12 +28,15 @@ class VirtualRing:
 
     ``nodes`` are those of `chord_adapters.memory.open_node`, for asynchronous code on any event loop; time is virtual,
     and passes while somebody waits for a node.  Everything else here is plain.  The methods that write and read run an
-    event loop of their own, so asynchronous code uses those of a node instead.  ``network`` is what
+    event loop of their own, so asynchronous code uses those of a node instead.  ``durable`` nodes each have a
+    `MemoryStorage`, with which `start` lets them go on at the same address.  ``network`` is what
     `chord_adapters.memory.Network` takes: ``latency``, ``loss``, ….  Raises ``ValueError`` for what cannot be, and
     `chord_adapters.memory.NotReached` when the ring does not become ideal.
     """
 
-    def __init__(self, n: int = 8, *, seed: int = 0, config: Config | None = None, **network: Any) -> None:
+    def __init__(
+        self, n: int = 8, *, seed: int = 0, config: Config | None = None, durable: bool = False, **network: Any
+    ) -> None:
         if n < 1:
             raise ValueError(f"a ring has at least one node, not {n}")
         self.seed = seed
@@ -40,6 +44,8 @@ class VirtualRing:
         """The simulated network, for faults: `Network.partition`, `Network.heal`, `Network.pause`, …."""
         self._nodes: dict[Address, Node] = {}
         self._opened: list[Node] = []
+        self._durable = durable
+        self._storages: dict[Address, MemoryStorage] = {}
         for _ in range(n):
             self.start()
         self.settle()
@@ -72,15 +78,17 @@ class VirtualRing:
 
         Returns at once; `settle` waits for it.  Raises ``OSError`` when the address is taken.
         """
+        where = f"node{len(self._nodes)}:4600" if address is None else address
         driver = open_driver(
             self.net,
-            f"node{len(self._nodes)}:4600" if address is None else address,
+            where,
             join=[node.address for node in self.up[:3]],
             config=self.net.config,
             virtual_nodes=virtual_nodes,
             network="chord",
             advertise=None,
             seed=None,
+            storage=self._storages.setdefault(where, MemoryStorage()) if self._durable else None,
         )
         node = self._nodes[driver.address] = Node(driver)
         self._opened.append(node)

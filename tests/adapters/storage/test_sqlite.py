@@ -233,7 +233,7 @@ def test_a_log_that_ends_in_noise(filled: SqliteStorage) -> None:
 # Older and newer
 
 
-def test_an_older_file(filled: SqliteStorage) -> None:
+def test_a_file_of_the_first_schema(filled: SqliteStorage) -> None:
     """A file of the first schema has no less in it, and is of today's once it was opened."""
     with apsw.Connection(str(filled.file)) as database:
         database.pragma("user_version", 1)
