@@ -34,7 +34,8 @@ def of_effect(effect: Effect) -> str:
     if isinstance(effect, Send):
         return _short(f"send {_plain(effect.to)} {of_message(effect.message)}")
     if isinstance(effect, Write):
-        return _short(f"write {effect.id} keeps={of_value(effect.changes)} drops={of_value(effect.dropped)}")
+        lists = f"keeps={of_value(effect.changes)} drops={of_value(effect.dropped)}"
+        return _short(f"write {effect.id} width={effect.width} founded={effect.founded} {lists}")
     if isinstance(effect, Finished):
         return _short(f"finished {effect.op} {of_record(effect.result)}")
     return _short(f"event {of_record(effect)}")

@@ -42,7 +42,7 @@ def test_a_newer_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     database.close()
     before = storage.file.read_bytes()
     assert (
-        f"{storage.file} was written by a newer version (schema 9; this one knows up to 1): use that version"
+        f"{storage.file} was written by a newer version (schema 9; this one knows up to 2): use that version"
         == told(capsys, tmp_path)
     )
     assert before == storage.file.read_bytes()

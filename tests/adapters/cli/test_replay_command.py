@@ -58,7 +58,7 @@ def test_from_standard_input(chord: Command) -> None:
 def test_the_state_at_a_step(file: str, chord: Command) -> None:
     """``--step`` stops there and shows the state of the node, and the inputs before it."""
     out = chord.fine("replay", file, "--step", "2").decode()
-    assert "2 0.0 a#0 create []\n  event MemberOf via=-\n  = 1 " in out
+    assert "2 0.0 a#0 create []\n  event MemberOf via=-\n  write 1 width=1 founded=1 keeps=[] drops=[]\n  = 2 " in out
     assert "phase         active" in out
     assert "2 inputs, " in out
     document = chord.document("replay", file, "--step", "2")
