@@ -89,8 +89,8 @@ class Config:
     grace_period: float = _seconds(86_400.0)
     """How long a deletion or expiry is remembered: a node that is away for less brings nothing back."""
     keep_outdated: bool = attrs.field(default=False, validator=instance_of(bool))
-    """Whether a node keeps its named records that was away for longer, while its ring lived on: it forgets them else,
-    since some may be of what was deleted meanwhile.  The others of the ring have what counts."""
+    """Whether a node keeps its named records that was away for longer, while its ring lived on, and takes back those
+    that it has set aside: it sets them aside else, since some may be of what was deleted meanwhile."""
 
     # Bounds.
     max_value_size: int = _count(4 * 1024 * 1024, 1)
@@ -119,6 +119,11 @@ class Config:
     """Most peers taken from one message."""
     max_batch_bytes: int = _count(1024 * 1024, 65_536)
     """Most bytes of records in one message of repair or hand-off, unless a single record is longer."""
+
+    @property
+    def shortest_suspicion(self) -> float:
+        """The least time in which a peer that says nothing is suspected: that of all tries at a peer that answers fast."""
+        return sum((min(self.min_timeout * 2.0**turn, self.max_timeout) for turn in range(self.request_tries)), 0.0)
 
     def __attrs_post_init__(self) -> None:
         """Check what no single field can tell."""

@@ -120,11 +120,12 @@ class Frame:
         """Carry out one input, what follows from it inside, and the timers that are due.
 
         A message goes before a timer that fell due while it waited to be read.  After a gap in the node's own
-        inputs (a machine that slept, a blocked loop) what is outstanding gets a fresh timeout.
+        inputs (a machine that slept, a blocked loop) what is outstanding gets a fresh timeout; and if others may have
+        found the node dead meanwhile, it decides nothing until it knows whether they have.
         """
         if self._dead:
             raise LocalProtocolError("the node died of an internal error")
-        ctx = self.ctx
+        ctx, before = self.ctx, self.ctx.now
         if now > ctx.now:
             if now > _LATEST:
                 raise LocalProtocolError(f"no clock shows {now} s: periods would no longer add up")
@@ -135,6 +136,8 @@ class Frame:
             deadline = timers.deadline
             if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
                 ctx.grant_fresh_timeouts()
+            if ctx.now - before > ctx.config.late_tolerance and ctx.now - before >= ctx.config.shortest_suspicion:
+                self._slept()
             handler(*args)
             self._settle()
             if ranges.completed != completed or routing.predecessor is not predecessor:
@@ -211,6 +214,11 @@ class Frame:
         self.merge.on_departed(peer)
         self.ranges.grants.on_departed(peer)
         self.repair.soon()
+
+    def _slept(self) -> None:
+        """Others may have taken this node for dead, and what waits to be read may have been decided by them."""
+        if self.ring.phase is Phase.ACTIVE and self.ctx.routing.predecessor is not None:
+            self.ranges.doubt()
 
     def _nothing(self) -> None:
         pass

@@ -13,8 +13,8 @@ import anyio.to_thread
 import pytest
 
 from chord_adapters.asyncio import connect
+from chord_adapters.testing import History
 from tests.e2e.processes import NodeProcess, await_ideal, free_port, node_process
-from tests.histories import History
 
 pytestmark = pytest.mark.slow
 

@@ -244,4 +244,13 @@ FAULTS = (
         hunt="tests/proto/test_ranges.py",
         check="test_doubt_after_a_pause",
     ),
+    Fault(
+        id="decides-after-sleep",
+        words="a node that slept decides what waited for it, as if nobody could have decided it meanwhile",
+        module="frame",
+        old="        if self.ring.phase is Phase.ACTIVE and self.ctx.routing.predecessor is not None:\n",
+        new="        if self.ctx is None:\n",
+        hunt="tests/proto/test_ranges.py",
+        check="test_what_waited_while_a_node_slept",
+    ),
 )

@@ -49,7 +49,7 @@ def finish(world: World) -> None:
 
 def told(world: World) -> None:
     """Fail with what the ledger has found so far."""
-    assert [] == world.ledger.problems, "\n".join(world.ledger.problems)
+    assert [] == world.ledger.verdict(), "\n".join(world.ledger.verdict())
 
 
 def calm() -> None:

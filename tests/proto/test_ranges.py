@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chord_proto.effects import Effect, RangeGained, RangeLost, RangeReady
 from chord_proto.messages import (
     Claim,
@@ -442,3 +444,27 @@ def test_doubt_after_a_pause() -> None:
     rig.reply(asked, Granted, asked.start, asked.end)
     rig.reply([p.message for p in rig.under_way if isinstance(p.message, GetDigest)][-1], Digest, 0, bytes(16))
     assert node.ready
+
+
+@pytest.mark.parametrize("slept, decided", [(2.0, 1), (2.1, 0)])
+def test_what_waited_while_a_node_slept(slept: float, decided: int) -> None:
+    """If others may have taken it for dead, a request of then is not decided: they may have decided it, and later ones.
+
+    It asks along the ring whether somebody decides there now.
+    """
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    rig.now += slept
+    effects = rig.receive(node, request(PutRecord, peer(100), node, 0, name_at(5), b"v", 9, 0, None, 1, ""))
+    assert decided == node.stats().records
+    assert [Reason.NOT_READY] * (1 - decided) == [answer.reason for answer in sent(Refused, effects)]
+    assert 1 - decided == len(sent(TakeOver, effects))
+
+
+def test_who_is_alone_has_missed_nothing() -> None:
+    """A ring of one goes on after it has slept."""
+    rig = Rig()
+    node = rig.create(10)
+    rig.now += 100.0
+    rig.receive(node, request(PutRecord, peer(100), node, 0, name_at(5), b"v", 9, 0, None, 1, ""))
+    assert 1 == node.stats().records

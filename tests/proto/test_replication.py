@@ -213,7 +213,8 @@ def test_a_write_that_stays_incomplete_is_acknowledged_no_later_than_its_time() 
     rig, node = owner()
     rig.take(node, node.perform(OpId(1), Put(KEY, b"v"), now=rig.now, timeout=2.0))
     rig.drop(lambda parcel: True)
-    rig.tick(node, 2.1)
+    rig.tick(node, 1.0)
+    rig.tick(node, 1.1)
     assert Failed(Failure.UNREACHABLE, outcome_unknown=True) == rig.result(OpId(1))
 
 

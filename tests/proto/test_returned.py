@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import attrs
+
+from chord_proto.config import Config
 from chord_proto.messages import (
     AwaitChange,
     Copies,
@@ -29,7 +32,7 @@ from chord_proto.node import Node
 from chord_proto.operations import MAJORITY
 from chord_proto.places import arc
 from chord_proto.table import summary
-from tests.proto.rig import Rig, block_at, name_at, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, block_at, name_at, peer, record_at, request, sent
 
 
 def asks(rig: Rig, to: int) -> int:
@@ -54,9 +57,9 @@ def speak(rig: Rig, node: Node, place: int) -> None:
     rig.receive(node, request(Ping, peer(place), node, number=9))
 
 
-def serving() -> tuple[Rig, Node]:
+def serving(config: Config = CONFIG) -> tuple[Rig, Node]:
     """Return a joiner at 10 that serves (200, 10] without its granter at 60, which fell silent."""
-    rig = Rig()
+    rig = Rig(config)
     node = rig.member(10, before=200, after=[60, 100], came_round=False, granted=False)
     rig.reply(rig.asked(TakeOver), Granted, 200, 10)
     node.ctx.suspect(peer(60))
@@ -145,7 +148,7 @@ def test_one_is_asked_at_a_time() -> None:
 
 def test_long_after_it_is_not_asked() -> None:
     """By then repair has moved what was elsewhere."""
-    rig, node = serving()
+    rig, node = serving(attrs.evolve(CONFIG, late_tolerance=100.0))  # No time passes for it in between.
     rig.now += 61.0
     speak(rig, node, 60)
     assert 0 == asks(rig, 60)

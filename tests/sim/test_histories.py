@@ -10,10 +10,9 @@ import pytest
 
 from chord_adapters._node import Node
 from chord_adapters.memory import current_time, sleep
-from chord_adapters.testing import VirtualRing
+from chord_adapters.testing import History, VirtualRing
 from chord_adapters.testing._stage import is_settled
 from tests.adapters.backends import LOOPS
-from tests.histories import History
 
 SEEDS = range(int(os.environ.get("CHORD_HISTORIES", "6")))
 KEYS = [f"key {number}" for number in range(5)]

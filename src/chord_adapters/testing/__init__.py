@@ -26,6 +26,7 @@ from chord_adapters.testing._choices import (
 from chord_adapters.testing._drawing import Drawing
 from chord_adapters.testing._explorer import Explored, explore
 from chord_adapters.testing._happenings import KINDS, Event, Kind, happening
+from chord_adapters.testing._history import History
 from chord_adapters.testing._ledger import Ledger
 from chord_adapters.testing._lying import Liar
 from chord_adapters.testing._overseer import Broken, Overseer
@@ -63,6 +64,7 @@ __all__ = [
     "Evidence",
     "Explored",
     "Failure",
+    "History",
     "Kind",
     "Ledger",
     "Liar",

@@ -7,15 +7,17 @@ happening makes sense in whatever is left of a plan.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from random import Random
 
 import attrs
 
+from chord_adapters.memory import Handle
 from chord_adapters.testing._choices import Choices
 from chord_adapters.testing._lying import HOW
 from chord_adapters.testing._trace import TraceError
 from chord_adapters.testing._world import LIGHTHOUSE, World
 from chord_proto.identifiers import content_key
-from chord_proto.operations import ALL, MAJORITY, Delete, Fetch, Get, Locate, Put, Store
+from chord_proto.operations import ALL, MAJORITY, Delete, Fetch, Get, Locate, Operation, Put, Store
 
 MOST_UP = 7
 """Processes that may be up at once."""
@@ -23,6 +25,8 @@ WHO = tuple(range(64))
 KEYS = (b"", b"a", b"b", "schlüssel".encode())
 BLOCKS = tuple(b"block %d" % number for number in range(4))
 _PERMILLE = 1000.0
+_CLIENTS_WITHIN = 10.0
+"""Virtual seconds after which clients give up: while nobody answers, an operation takes all its time."""
 
 
 @attrs.frozen
@@ -248,9 +252,11 @@ def weather(world: World, loss: int, duplicate: int, reorder: int, corrupt: int,
 
 @happening(when=_always)
 def calm(world: World) -> None:
-    """Faults pause, so that Zave's assumptions may come true again."""
-    world.heal()
-    world.net.run_for(8.0)
+    """Faults pause, so that Zave's assumptions may come true again, and operations be in one order."""
+    before = world.ledger.history.steady
+    world.steady()
+    if world.ledger.history.steady and not before:
+        _did(world, "steady again")
 
 
 @happening(when=_always, ms=(2, 10, 100, 500, 3_000, 20_000))
@@ -301,6 +307,31 @@ def get(world: World, who: int, key: int, count: int, quorum: int) -> None:
 def delete(world: World, who: int, key: int) -> None:
     """Somebody deletes a record."""
     world.perform(_up(world, who), Delete(KEYS[key]))
+
+
+@happening(who=WHO, count=(2, 4), each=(4, 12), wait=(0, 50), draw=tuple(range(1 << 16)))
+def clients(world: World, who: int, count: int, each: int, wait: int, draw: int) -> None:
+    """Several clients do ``each`` operations, one after the other, each of a majority, ``wait`` milliseconds between."""
+    _did(world, "clients")
+    chance = Random(draw)
+    left, handles = [each] * count, list[Handle | None](None for _ in range(count))
+    until = world.net.now + _CLIENTS_WITHIN
+    while any(left) and world.up and world.net.now < until:
+        for lane in range(count):
+            handle = handles[lane]
+            if left[lane] and world.up and (handle is None or handle.done):
+                left[lane] -= 1
+                handles[lane] = world.perform(_up(world, who + lane), _drawn(world, chance))
+        world.net.run_for((1 + wait) / _PERMILLE)
+
+
+def _drawn(world: World, chance: Random) -> Operation:
+    name = chance.choice(KEYS)
+    kind = chance.choice("ppgggd")
+    if kind == "p":
+        world.values += 1
+        return Put(name, b"%d" % world.values)
+    return Get(name, MAJORITY) if kind == "g" else Delete(name)
 
 
 @happening(who=WHO, block=tuple(range(len(BLOCKS))))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 import attrs
 
 from chord_adapters.memory import Handle
+from chord_adapters.testing._history import History
+from chord_adapters.testing._history import Operation as Noted
 from chord_proto.config import Config
 from chord_proto.identifiers import content_key
 from chord_proto.messages import Space
@@ -22,11 +24,8 @@ Name = tuple[int, bytes]
 class Entry:
     """The history of one record or block, and who must not fail all together before it may be lost."""
 
-    written: dict[bytes | None, None] = attrs.field(factory=dict)
-    """Every value that anybody ever tried to write (None: a deletion)."""
-    acknowledged: dict[str, bytes | None] = attrs.field(factory=dict)
-    by_majority: str | None = None
-    """The newest version that a majority has acknowledged."""
+    newest: str | None = None
+    """The newest version that was acknowledged."""
     mortal: dict[bytes, float] = attrs.field(factory=dict)
     """Values that expire, and by when at the latest, in virtual seconds, by clocks that show it."""
     replaced: dict[str, str] = attrs.field(factory=dict)
@@ -39,16 +38,6 @@ class Entry:
     """Whether one of them has failed since."""
     excused: bool = False
     """More have failed than a majority or repair can make up for: it may be gone."""
-
-    @property
-    def newest(self) -> str | None:
-        """The newest version that was acknowledged."""
-        return max(self.acknowledged, default=None)
-
-    def as_read(self, version: str) -> tuple[bytes | None, ...]:
-        """Return what an acknowledged version may read as."""
-        value = self.acknowledged[version]
-        return (value, None) if value in self.mortal else (value,)
 
     def lose(self, address: str, *, failed: bool) -> None:
         """Count an address out that has failed, or has left and handed its range over.
@@ -72,10 +61,12 @@ class Ledger:
         self.holders = holders
         self.entries: dict[Name, Entry] = {}
         self.open: list[Handle] = []
+        self.history = History()
+        """What was done to records, for its judge."""
+        self._noted: dict[int, Noted] = {}
+        """The operations of records that are under way, by identity of their handles."""
         self.calm = True
         """Nothing went wrong yet: whoever reads, reads what was acknowledged before."""
-        self.steady = True
-        """Nobody was cut off or taken for dead while it lived: there is one owner at a time."""
         self.clocks_agree = True
         self.trusting = True
         """Nobody has lied yet.  After a lie nothing is promised of named records but that calls end, nor that blocks
@@ -84,8 +75,6 @@ class Ledger:
         """How many addresses the ring had at least, all the time, up to R; 0 when that cannot be told."""
         self._expected: dict[int, str] = {}
         """The version that a read must give at least if all stays calm, by identity of its handle."""
-        self._expected_of_several: dict[int, str] = {}
-        """The same for reads of a majority, which crashes do not hinder."""
         self._gone: list[tuple[str, bool]] = []
         """Who went, in order, and whether by failing."""
         self._begun: dict[int, int] = {}
@@ -101,16 +90,10 @@ class Ledger:
         operation = handle.operation
         if name is not None:
             entry = self.entries.setdefault(name, Entry())
-            if isinstance(operation, Put):
-                entry.written[operation.value] = None
-            elif isinstance(operation, Store):
-                entry.written[operation.data] = None
-            elif isinstance(operation, Delete):
-                entry.written[None] = None
-            elif self.calm and entry.newest is not None:
+            if isinstance(operation, Get | Fetch) and self.calm and entry.newest is not None:
                 self._expected[id(handle)] = entry.newest
-            if isinstance(operation, Get) and operation.quorum != 1 and entry.by_majority and not entry.excused:
-                self._expected_of_several[id(handle)] = entry.by_majority
+            if isinstance(operation, Put | Delete | Get):
+                self._noted[id(handle)] = self._note_beginning(operation)
         self.open.append(handle)
         self._begun[id(handle)] = len(self._gone)
 
@@ -121,11 +104,18 @@ class Ledger:
 
     def disturbed(self) -> None:
         """Note that somebody may be taken for dead who lives, or lives apart."""
-        self.steady = self.calm = False
+        self.calm = False
+        self.history.disturb()
+
+    def steadied(self) -> None:
+        """Note that all faults are over, the ring is one and its copies agree."""
+        self.collect()
+        self.history.steadied()
 
     def deceived(self) -> None:
         """Note that somebody lies from here on: it may say that it holds what it does not, and change what it holds."""
-        self.trusting = self.calm = self.steady = False
+        self.trusting = False
+        self.disturbed()
 
     def collect(self) -> None:
         """Take the results of operations that have ended since."""
@@ -135,13 +125,27 @@ class Ledger:
             name = name_of(handle)
             gone_before = self._begun.pop(id(handle))
             in_calm = self._expected.pop(id(handle), "")
-            of_several = self._expected_of_several.pop(id(handle), "")
             if name is not None:
-                holds = self.steady and not self.entries[name].excused
-                expected = max(in_calm if self.calm else "", of_several if holds else "")
-                self._compare(handle.result, expected, name)
-            if name is not None:
+                self._compare(handle.result, in_calm if self.calm else "", name)
+                self._note_end(handle)
                 self._ended(handle, name, self.entries[name], gone_before)
+
+    def _note_beginning(self, operation: Put | Delete | Get) -> Noted:
+        kind = "put" if isinstance(operation, Put) else "delete" if isinstance(operation, Delete) else "get"
+        value = operation.value if isinstance(operation, Put) else None
+        mortal = isinstance(operation, Put) and bool(operation.ttl)
+        return self.history.begin(kind, operation.name, value, strict=operation.quorum != 1, mortal=mortal)
+
+    def _note_end(self, handle: Handle) -> None:
+        noted, result = self._noted.pop(id(handle), None), handle.result
+        if noted is None:
+            return
+        if isinstance(result, Stored):
+            self.history.end(noted, result.version)
+        elif isinstance(result, Fetched):
+            self.history.end(noted, None if result.value is None else result.version, result.value)
+        else:
+            noted.failed = not (isinstance(result, Failed) and result.outcome_unknown)
 
     def _compare(self, result: object, expected: str, name: Name) -> None:
         if expected and isinstance(result, Fetched) and (result.version is None or result.version < expected):
@@ -155,13 +159,10 @@ class Ledger:
     def _ended(self, handle: Handle, name: Name, entry: Entry, gone_before: int) -> None:
         result, operation = handle.result, handle.operation
         if isinstance(result, Stored):
-            value = getattr(operation, "value", getattr(operation, "data", None))
-            if entry.acknowledged.setdefault(result.version, value) != value:
-                self._note("D6", name, f"version {result.version} is two values")
             self._acknowledged(result, name, entry, gone_before)
             self._decided(operation, result, name, entry)
-        elif isinstance(result, Fetched) and result.value is not None and result.value not in entry.written:
-            self._note("D9", name, f"{result.value!r} was read and never written")
+        elif isinstance(result, Fetched) and isinstance(operation, Fetch):
+            self._look_at_block(operation, result, name)
         elif isinstance(result, Failed) and isinstance(operation, Put) and not result.outcome_unknown:
             self.failed.append((operation, result))
         if isinstance(result, Fetched) and result.value is not None and self.clocks_agree:
@@ -173,6 +174,10 @@ class Ledger:
         if isinstance(result, Failed) and result.reason is Failure.INVALID:
             self.problems.append(f"{operation} is invalid")
 
+    def _look_at_block(self, operation: Fetch, result: Fetched, name: Name) -> None:
+        if result.value is not None and content_key(result.value) != operation.key:
+            self._note("D9", name, f"{result.value!r} was read, which is another block")
+
     def _decided(self, operation: object, result: Stored, name: Name, entry: Entry) -> None:
         """Look at what the writer asked for."""
         if not isinstance(operation, (Put, Delete)):
@@ -180,11 +185,9 @@ class Ledger:
         wanted = _needed(operation.quorum, self.width)
         if len(result.acked) < wanted and self.width:
             self._note("D3", name, f"{result.acked} are fewer than {wanted}")
-        if operation.quorum != 1:
-            entry.by_majority = max(result.version, entry.by_majority or "")
         if operation.condition:
             first = entry.replaced.setdefault(operation.condition, result.version)
-            if first != result.version and self.steady:
+            if first != result.version and self.history.steady:
                 self._note("section 7", name, f"{operation.condition} was replaced by {first} and by {result.version}")
 
     def _acknowledged(self, result: Stored, name: Name, entry: Entry, gone_before: int) -> None:
@@ -195,13 +198,14 @@ class Ledger:
             self._note("D3", name, f"{result.acked} are too few on a ring of {self.width} addresses")
         if result.owner not in result.acked:
             self._note("D3", name, f"the owner {result.owner} is not among {result.acked}")
-        if result.version == entry.newest:
+        if result.version >= (entry.newest or ""):
+            entry.newest = result.version
             most = len(addresses) if name[0] == Space.BLOCK else _needed(MAJORITY, self.config.replicas)
             entry.named, entry.allowance = frozenset(addresses), min(len(addresses), most) - 1
             entry.failed = entry.excused = False
             # Some of those who hold it may have gone before the word of it was here.
             for address, failed in self._gone[gone_before:]:
-                entry.lose(address, failed=failed)
+                self._lose(name, entry, address, failed=failed)
 
     def failing(self, address: str, places: Iterable[Peer]) -> None:
         """Note that all at ``address`` is about to fail; ``places`` are the members, to tell what is repaired."""
@@ -217,8 +221,14 @@ class Ledger:
         for name, entry in self.entries.items():
             if entry.newest is not None and not entry.excused:
                 self._look_for_repair(name, entry, members)
-                entry.lose(address, failed=failed)
+                self._lose(name, entry, address, failed=failed)
         self._gone.append((address, failed))
+        self.history.depart()
+
+    def _lose(self, name: Name, entry: Entry, address: str, *, failed: bool) -> None:
+        entry.lose(address, failed=failed)
+        if entry.excused and name[0] == Space.RECORD:
+            self.history.lose(name[1])
 
     def _look_for_repair(self, name: Name, entry: Entry, members: list[Peer]) -> None:
         assert entry.newest is not None
@@ -234,18 +244,19 @@ class Ledger:
                 name = int(Space.RECORD), operation.name
                 self._note("D11", name, f"{operation} failed, {result}, and its value is there")
 
-    def judge(self, name: Name, result: object) -> None:
-        """Note a problem unless ``result``, read after all is quiet, is what must have survived."""
-        entry = self.entries[name]
+    def judge(self, name: Name, handle: Handle) -> None:
+        """Note a problem unless this read, after all is quiet, gives what must have survived."""
+        entry, result = self.entries[name], handle.result
         if not isinstance(result, Fetched):
             self.problems.append(f"{name} cannot be read: {result}")
-        elif result.value is not None and result.value not in entry.written:
-            self._note("D9", name, f"{result.value!r} was read and never written")
-        elif entry.newest is not None and not entry.excused:
-            if result.version is None or result.version < entry.newest:
-                self._note("D1", name, f"it has version {result.version}, {entry.newest} was acknowledged")
-            elif result.version == entry.newest and result.value not in entry.as_read(entry.newest):
-                self._note("D6", name, f"it reads {result.value!r}, not {entry.acknowledged[entry.newest]!r}")
+        elif isinstance(handle.operation, Fetch):
+            self._look_at_block(handle.operation, result, name)
+            if entry.newest is not None and not entry.excused and result.value is None:
+                self._note("D1", name, "it is gone, and was acknowledged")
+
+    def verdict(self) -> list[str]:
+        """Return all problems, with those that the judge of the history finds."""
+        return [*self.problems, *(self.history.problems() if self.trusting else ())]
 
 
 def name_of(handle: Handle) -> Name | None:

@@ -24,7 +24,15 @@ SOMETIMES = (
     *("did: join", "did: leave", "did: crash", "did: crash, silent", "did: pause", "did: slow disk", "did: clock"),
     *("did: restart", "did: restart without its disk", "did: restart with a torn disk", "did: drift"),
     *("did: partition", "did: partition, one way", "did: cut", "did: cut, one way"),
-    *("did: lie", "did: two wire versions", "did: conditional put", "did: put with a ttl", "did: read of several"),
+    *(
+        "did: clients",
+        "did: steady again",
+        "did: lie",
+        "did: two wire versions",
+        "did: conditional put",
+        "did: put with a ttl",
+        "did: read of several",
+    ),
     *("did: loss", "did: duplicate", "did: reorder", "did: corrupt", "did: delay"),
 )
 """What must have happened now and then in a few hundred plans: inputs, messages, facts, and each kind of fault."""

@@ -28,6 +28,8 @@ SETTLED_WITHIN = 240.0
 
 USUAL = (0.001, 0.005)
 """The shortest and the longest time that a message takes in good weather, in seconds."""
+_PAUSE = 8.0
+"""Virtual seconds for which faults pause so that the ring may become steady."""
 SLOW = 0.3
 """What a message may take before timeouts speak for a failure, in seconds."""
 
@@ -180,6 +182,14 @@ class World:
         self.overseer.going(address, crash=True)
         self.leaves.pop(address, None)
         self.net.crash(address, silent=silent)
+        if self._is_somebody_cut_off():
+            self.ledger.disturbed()
+
+    def _is_somebody_cut_off(self) -> bool:
+        """Tell whether somebody knows no living successor, so that it may take itself for a ring of its own."""
+        living = set(self.net.addresses)
+        lists = [{peer.address for peer in node.successors} for node in self.net.nodes if node.phase in MEMBERS]
+        return any(addresses and not addresses & living for addresses in lists)
 
     def restart(
         self, address: Address, *, via: Iterable[Address], disk: bool = True, torn: bool = False, speaks: int = 0
@@ -196,6 +206,7 @@ class World:
         self.ledger.calm = False
         if not others:
             self.ledger.width = 0  # A ring of its own.
+            self.ledger.disturbed()
         self.net.run_for(0.002)  # A clock that stood still would give two lives the same versions.
         self._coming(address)
         self.net.restart(address, disk=disk, torn=torn, join=others, versions=versions)
@@ -299,6 +310,7 @@ class World:
 
     def perform(self, address: Address, operation: Operation) -> Handle:
         """Start an operation of a client at a node."""
+        self.ledger.collect()  # Whoever begins now begins after what has ended.
         handle = self.net.perform(address, operation)
         self.ledger.started(handle)
         return handle
@@ -330,6 +342,7 @@ class World:
         self.collect()
         self._wait("S18", self._all_ready, within=60.0, explain=self._who_is_not_ready)
         self.overseer.check_ring({"A", "Q"})
+        self.ledger.history.final = True
         if not self.parted:
             self._read_all()
         self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
@@ -338,8 +351,19 @@ class World:
         self._look_for_forged_blocks()
         disks = [net.disk(node.me.address, node.me.index) for node in net.nodes]
         self.ledger.judge_failed({record.value for disk in disks for record in disk.values()})
-        if self.ledger.problems:
-            raise Broken("\n".join([*self.ledger.problems, net.describe()]))
+        if problems := self.ledger.verdict():
+            raise Broken("\n".join([*problems, net.describe()]))
+
+    def steady(self) -> None:
+        """Let faults pause for a while; if all is well then, reads and writes are in one order again from here on."""
+        self.heal()
+        for address in self.net.addresses:
+            self.net.resume(address)
+        self.net.run_for(_PAUSE)
+        self.collect()
+        all_is_well = not (self.odd or self.leaves) and self.why_not_ideal() is None and self._all_ready()
+        if all_is_well and self.overseer.lies_until < self.net.now and self._records_in_place():
+            self.ledger.steadied()
 
     def _look_for_forged_blocks(self) -> None:
         for node in self.net.nodes:
@@ -358,11 +382,15 @@ class World:
         return [(node.me.address, node.view().pending_arcs) for node in self.net.nodes if not node.ready]
 
     def _read_all(self) -> None:
+        self.ledger.steadied()
         for turn, name in enumerate(self.ledger.entries if self.net.addresses else ()):
             space, key = name
             address = self.net.addresses[turn % len(self.net.addresses)]
             operation = Get(key) if space == Space.RECORD else Fetch(int.from_bytes(key))
-            self.ledger.judge(name, self.net.do(address, operation))
+            handle = self.perform(address, operation)
+            self.net.run_until(lambda handle=handle: handle.done, within=60.0, every=0.01)  # type: ignore[misc]
+            self.ledger.collect()
+            self.ledger.judge(name, handle)
 
     def _out_of_place(self) -> list[tuple[Name, list[str], list[str]]]:
         members = sorted(self.members(), key=lambda peer: peer.id)
