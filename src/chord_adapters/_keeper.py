@@ -25,6 +25,8 @@ SEEN_INTERVAL = 60.0
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of values after which a batch takes no more writes, so that those who wait for it are answered now and then."""
 _LAST_INCARNATION = (1 << 63) - 1
+ASIDE = 65_536
+"""The index under which records are set aside, beyond that of any virtual node."""
 
 
 @attrs.define(eq=False)
@@ -41,17 +43,21 @@ class StorageCounters:
     """Why nothing can be made durable any more."""
 
 
-def begin(storage: Storage, *, civil: float, network: str, places: int, bits: int) -> Saved:
+def begin(
+    storage: Storage, *, civil: float, network: str, places: int, bits: int, keep_outdated: bool = False
+) -> Saved:
     """Load a storage and make the beginning of a new life durable; blocks.  The records come in order of their place.
 
-    Records of virtual nodes that are no more become those of the first one, the newer of two under one name.
+    Records of virtual nodes that are no more become those of the first one, the newer of two under one name; with
+    ``keep_outdated`` those that were set aside, too.
     Raises `ValueError` when the storage belongs to another network, and what the storage raises.
     """
     saved = storage.load()
     try:
         _check(saved, storage, network)
         incarnation = max(int(civil * 1_000_000), saved.incarnation + 1)
-        records, moves = _gathered(saved.records, places)
+        held = saved.records if keep_outdated else (each for each in saved.records if each[0] != ASIDE)
+        records, moves = _gathered(held, places)
         # In order, each goes to the end of its node's table; in no order a million take minutes.
         records.sort(key=lambda each: (each[0], place_of(each[1].space, each[1].name, bits)))
         storage.apply(Batch(writes=moves, incarnation=incarnation, network=network))
@@ -114,13 +120,11 @@ class Keeper:
         self._mark_at = float("-inf")
 
     @classmethod
-    async def opened(cls, storage: Storage, runtime: Runtime, *, network: str, places: int, bits: int) -> Keeper:
-        """Begin a new life on ``storage``, which blocks, outside the loop; raises what `begin` raises."""
+    async def opened(cls, storage: Storage, runtime: Runtime, **begins: Any) -> Keeper:
+        """Begin a new life on ``storage``, which blocks, outside the loop; takes and raises what `begin` does."""
         civil, waiter = runtime.civil(), runtime.waiter()
         found: list[Saved] = []
-        runtime.persist(
-            lambda: found.append(begin(storage, civil=civil, network=network, places=places, bits=bits)), waiter.resolve
-        )
+        runtime.persist(lambda: found.append(begin(storage, civil=civil, **begins)), waiter.resolve)
         try:
             outcome = await waiter.wait()
         except BaseException:
@@ -138,6 +142,10 @@ class Keeper:
         """Let a write of a virtual node wait for the next batch."""
         if self.failure is None:
             self._waiting.append((index, write))
+
+    def set_aside(self, records: tuple[Record, ...]) -> None:
+        """Keep records that no node holds any more, for a later life that is told to keep them (`begin`)."""
+        self.keep(ASIDE, Write(WriteId(0), records))
 
     def next(
         self,
@@ -171,7 +179,7 @@ class Keeper:
             return None
         writes = self._taken()
         fields |= _told(writes)
-        self._under_way = {index: write.id for index, write in writes}
+        self._under_way = {index: write.id for index, write in writes if index != ASIDE}
         self.counters.batches += 1
         self.counters.writes += len(writes)
         return Batch(writes=writes, **fields)

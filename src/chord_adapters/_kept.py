@@ -154,11 +154,12 @@ class KeptDriver(Driver):
 
     def _notice(self, node: Node, event: Effect) -> None:
         if isinstance(event, OutdatedDropped):
+            self.keeper.set_aside(event.records)
             _log.warning(
-                "%s: away for longer than the grace period of %s s while the ring lived on: %s records of then are forgotten",
+                "%s: away for longer than %s s while the ring lived on: %s records of then are set aside (keep_outdated)",
                 self.address,
                 node.config.grace_period,
-                event.records,
+                len(event.records),
             )
         super()._notice(node, event)
 

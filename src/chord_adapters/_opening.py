@@ -92,16 +92,21 @@ class Opening:
         """Load the storage, if there is one, outside the loop; raises what it raises, and `ValueError`."""
         if self.storage is None:
             return None
-        return await Keeper.opened(
-            self.storage, runtime, network=self.network, places=self.virtual_nodes, bits=self.config.bits
-        )
+        return await Keeper.opened(self.storage, runtime, **self._begins())
 
     def keeper_now(self, runtime: Runtime) -> Keeper | None:
         """Do what `keeper` does, at once."""
         if self.storage is None:
             return None
-        civil, places, bits = runtime.civil(), self.virtual_nodes, self.config.bits
-        return Keeper(self.storage, begin(self.storage, civil=civil, network=self.network, places=places, bits=bits))
+        return Keeper(self.storage, begin(self.storage, civil=runtime.civil(), **self._begins()))
+
+    def _begins(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "places": self.virtual_nodes,
+            "bits": self.config.bits,
+            "keep_outdated": self.config.keep_outdated,
+        }
 
     def driver(
         self, runtime: Runtime, address: HostPort, contacts: tuple[Address, ...], keeper: Keeper | None = None

@@ -112,9 +112,12 @@ class RangeReady:
 
 @record
 class OutdatedDropped:
-    """The node was away for longer than the grace period while its ring lived: of its named records it forgot so many."""
+    """The node was away for longer than the grace period while its ring lived, and forgets these named records of then.
 
-    records: int
+    The `Write` that drops them follows.  They may be of what was deleted meanwhile; or all that hold one were away.
+    """
+
+    records: tuple[Record, ...]
 
 
 @record

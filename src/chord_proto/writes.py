@@ -166,13 +166,13 @@ class Writes:
     def drop_outdated(self) -> None:
         """Forget the named records of earlier lives, from here on and durably; what was written since stays."""
         held = (self.newest(*name) for name in {**self.table.records, **self.accepted})
-        old = [item for item in held if item is not None and item.space == Space.RECORD and item.version <= self.loaded]
-        names = tuple((item.space, item.name) for item in old)
-        for name in names:
-            self.table.drop(*name)
-        if names:
-            self.drop(names)
-            self.ctx.emit(OutdatedDropped(len(names)))
+        records = (item for item in held if item is not None and item.space == Space.RECORD)
+        old = tuple(item for item in records if item.version <= self.loaded)
+        for item in old:
+            self.table.drop(item.space, item.name)
+        if old:
+            self.ctx.emit(OutdatedDropped(old))
+            self.drop(tuple((item.space, item.name) for item in old))
 
     def remember(self, width: int, founded: int) -> None:
         """Let a later life know how wide the ring was, not to take itself for a majority alone; and which ring it was."""

@@ -152,7 +152,7 @@ def test_a_node_that_was_away_for_long(tmp_path: Path, keep: bool) -> None:
             node.wait_ready()
             await_ideal(address, 2)
             assert b"value" == fine("get", "key", "--node", address)
-            assert (not keep) == ("1 records of then are forgotten" in node.said())
+            assert (not keep) == ("1 records of then are set aside" in node.said())
 
 
 def test_a_node_goes_on_where_it_ended(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_what_was_deleted_stays_deleted(caplog: pytest.LogCaptureFixture) -> Non
         with caplog.at_level(logging.WARNING, "chord_adapters"):
             ring.start(ring.addresses[4])
             ring.settle()
-        assert f"{held} records of then are forgotten" in caplog.text
+        assert f"{held} records of then are set aside" in caplog.text
         ring.advance(30.0)
         assert (set(), 0) == (read(ring), records(ring))
 
@@ -84,6 +84,29 @@ def test_a_short_absence_drops_nothing(caplog: pytest.LogCaptureFixture) -> None
             ring.start(ring.addresses[4])
             ring.settle()
         assert ("", set()) == (caplog.text, read(ring))
+
+
+def test_all_who_held_a_record_were_away() -> None:
+    """Nobody has it then but those who set it aside, and it is not lost: started again to keep it they bring it back."""
+    with a_ring() as ring:
+        away = ring.addresses[2:]
+        for address in away:
+            ring.crash(address)
+        ring.settle()
+        left = read(ring)
+        ring.advance(LONG)
+        for address in away:
+            ring.start(address)
+        ring.settle()
+        assert left == read(ring) < set(KEYS)
+        ring.net.config = attrs.evolve(CONFIG, keep_outdated=True)
+        for address in away:
+            ring.crash(address)
+            ring.settle()
+            ring.start(address)
+            ring.settle()
+        ring.advance(10.0)
+        assert set(KEYS) == read(ring)
 
 
 def test_blocks_are_kept() -> None:

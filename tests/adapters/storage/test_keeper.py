@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chord_adapters._keeper import MAX_BATCH_BYTES, MAX_PEERS, PEERS_INTERVAL, SEEN_INTERVAL, Keeper, begin
+from chord_adapters._keeper import ASIDE, MAX_BATCH_BYTES, MAX_PEERS, PEERS_INTERVAL, SEEN_INTERVAL, Keeper, begin
 from chord_adapters.storage import Batch, MemoryStorage, Saved, StorageDamaged, StorageError
 from chord_proto.effects import Write, WriteId
 from chord_proto.messages import Record
@@ -30,9 +30,16 @@ def holding(*records: tuple[int, Record], **fields: object) -> Watched:
     return storage
 
 
-def begun(storage: MemoryStorage, *, civil: float = CIVIL, network: str = "chord", places: int = 1) -> Saved:
+def begun(
+    storage: MemoryStorage,
+    *,
+    civil: float = CIVIL,
+    network: str = "chord",
+    places: int = 1,
+    keep_outdated: bool = False,
+) -> Saved:
     """Begin a life and end it."""
-    saved = begin(storage, civil=civil, network=network, places=places, bits=160)
+    saved = begin(storage, civil=civil, network=network, places=places, bits=160, keep_outdated=keep_outdated)
     storage.close()
     return saved
 
@@ -123,6 +130,17 @@ def test_records_of_places_that_are_no_more() -> None:
     assert [5, 0] == [len(storage.batches[0].outcome()) - 2, len(storage.batches[1].outcome())]
 
 
+def test_what_was_set_aside() -> None:
+    """No node gets it, in this life and the next ones, until one is to keep it: then it goes to the first place."""
+    storage = holding((0, record(b"newer here", "5")), (ASIDE, record(b"newer here", "4")), (ASIDE, record(b"k")))
+    for _ in range(2):
+        assert [(0, b"newer here", "5")] == [(i, item.name, item.version) for i, item in begun(storage).records]
+    for _ in range(2):
+        saved = begun(storage, keep_outdated=True)
+        assert {(0, b"newer here"), (0, b"k")} == {(index, item.name) for index, item in saved.records}
+    assert {(0, b"newer here"), (0, b"k")} == {(place[0], place[2]) for place in storage._records}
+
+
 # Batches
 
 
@@ -158,6 +176,17 @@ class Driven:
 def write(number: int, size: int = 1) -> Write:
     """Return a write."""
     return Write(WriteId(number), (record(b"%d" % number, value=bytes(size)),))
+
+
+def test_setting_aside() -> None:
+    """It is durable in the batch in which the node drops it, and no node is told of it."""
+    driven = Driven()
+    driven.keeper.set_aside((record(b"k"),))
+    driven.keeper.keep(0, Write(WriteId(1), (), ((0, b"k"),)))
+    batch = driven.next()
+    assert batch is not None
+    assert {(ASIDE, 0, b"k"): record(b"k"), (0, 0, b"k"): None} == batch.outcome()
+    assert {0: 1} == driven.keeper.ended(None)
 
 
 def test_one_batch_is_under_way_at_a_time() -> None:
