@@ -51,8 +51,9 @@ class Health:
 
     ``member``: of a ring.  ``ready``: and the records of its own range are here.  ``in_order``: its successor takes it
     for its predecessor.  ``small``: the ring has at most r members, which is outside the proof and quite usable.
-    ``unsafe``: a write to its range finds too few replicas.  ``formed``: the ring has had as many addresses as a record has
-    replicas; until then it is forming.  ``missing``: how many replicas of its range are gone and not made up for.
+    ``unsafe``: it is no member, or a write to its range finds too few replicas that take it.  ``formed``: the ring has had as many addresses as a record has
+    replicas; until then it is forming.  ``missing``: how many replicas of its range are gone and not made up for, or
+    take no copies since their disks have failed.
     ``pending``: arcs that are still to be handed to it.  ``last_repair``: how many seconds ago all replicas of its range
     were last found complete, None for never.  ``storage_failed``: nothing can be made durable any more, so that the node
     serves reads and refuses writes until it is opened again.

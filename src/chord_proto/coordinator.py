@@ -17,6 +17,7 @@ from chord_proto.messages import (
     PutRecord,
     Reason,
     Record,
+    Refused,
     Replicate,
     Space,
     Value,
@@ -95,13 +96,13 @@ class Coordinator:
         """
         self._next = 0
 
-    def why_not(self, quorum: int, place: int) -> Reason | None:
-        """Return why this node cannot have a quorum for a place that it owns."""
+    def why_not(self, quorum: int, place: int, among: tuple[Peer, ...]) -> Reason | None:
+        """Return why this node cannot have a quorum ``among`` these replicas for a place that it owns."""
         if not is_quorum(quorum, self.ctx.config.replicas):
             return Reason.INVALID
         if not self.ranges.decides(place):
             return Reason.NOT_READY
-        if len(self.ctx.routing.replicas()) < needed(quorum, self.ring.width):
+        if len(among) < needed(quorum, self.ring.width):
             return Reason.NO_QUORUM
         if len(self.active) >= self.ctx.config.max_operations:
             return Reason.BUSY
@@ -130,7 +131,7 @@ class Coordinator:
             self.elsewhere(asker, place)
             return
         quorum = ALL if message.space == Space.BLOCK else message.quorum
-        refusal = self.why_not(quorum, place)
+        refusal = self.why_not(quorum, place, self.writes.takers())
         if refusal is None and self.ring.phase is Phase.LEAVING:
             refusal = Reason.LEAVING
         if refusal is not None:
@@ -229,6 +230,8 @@ class Coordinator:
             coordination.acked[peer.id] = peer
         elif answer is None:
             self._spread(coordination)
+        elif isinstance(answer, Refused) and answer.reason == Reason.STORAGE_FAILED:
+            self.writes.note_failed(peer, answer.incarnation)
         self._settle(coordination)
 
     def on_decided(self, purpose: Decided, peer: Peer | None, durable: bool) -> None:

@@ -303,6 +303,7 @@ class Frame:
     def describe(self) -> Description:
         """Return how the node sees itself, as a client's ``Describe`` is answered."""
         routing, width, repaired = self.ctx.routing, self.ring.width, self.repair.repaired
+        takers = len(self.writes.takers())
         living = [peer for peer in routing.successors if not routing.is_suspect(peer)]
         return Description(
             me=self.ctx.me,
@@ -315,10 +316,10 @@ class Frame:
             peers=len(routing.known),
             pending=len(self.ranges.pending),
             small=len(living) < self.ctx.config.successors,
-            in_order=self.ring.in_order or routing.predecessor is None,
+            in_order=self.ring.is_member and (self.ring.in_order or routing.predecessor is None),
             formed=width >= self.ctx.config.replicas,
-            missing=max(0, width - len(routing.replicas())),
+            missing=max(0, width - takers),
             repaired=None if repaired is None else int(1000 * (self.ctx.now - repaired)),
             storage_failed=self.writes.failed,
-            unsafe=self.writes.failed or len(routing.replicas()) < majority(width),
+            unsafe=not self.ring.is_member or self.writes.failed or takers < majority(width),
         )

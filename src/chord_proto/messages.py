@@ -313,10 +313,14 @@ class GetDigest(Request):
 
 @record
 class Digest(Answer):
-    """Number of records, and the XOR of their hashes (16 bytes)."""
+    """Number of records, and the XOR of their hashes (16 bytes).
+
+    ``failed``: the sender's disk has failed, so that it takes no copies in this life.
+    """
 
     count: int
     digest: bytes
+    failed: bool = False
 
 
 @record

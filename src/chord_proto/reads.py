@@ -108,7 +108,7 @@ class Reads:
     def _why_not(self, quorum: int, place: int) -> Reason | None:
         if len(self.active) >= self.ctx.config.max_operations:
             return Reason.BUSY
-        return self.coordinator.why_not(quorum, place)
+        return self.coordinator.why_not(quorum, place, self.ctx.routing.replicas())
 
     def _others(self) -> tuple[Peer, ...]:
         """Return where else the keys that this node owns belong."""

@@ -107,6 +107,8 @@ class Syncs:
         if session is None:
             return
         if isinstance(answer, Digest):
+            if answer.failed:
+                self.writes.note_failed(session.peer, answer.incarnation)
             self._look_closer(session, answer)
             self._go_on(session)
         elif isinstance(answer, Listing):
@@ -237,7 +239,7 @@ class Syncs:
     def on_get_digest(self, message: GetDigest, sender: Address) -> None:
         """Tell the digest of an arc."""
         count, digest = self.writes.table.digest(message.start, message.end)
-        self.ctx.answer(self.ctx.asker(message, sender), Digest, count, digest)
+        self.ctx.answer(self.ctx.asker(message, sender), Digest, count, digest, self.writes.failed)
 
     def on_list_range(self, message: ListRange, sender: Address) -> None:
         """Tell one page of what this node holds on an arc."""

@@ -10,6 +10,7 @@ from chord_proto.context import Context, Purpose
 from chord_proto.effects import OutdatedDropped, Write, WriteId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Record, Space
+from chord_proto.peer import Peer
 from chord_proto.table import Name, Table, is_newer, is_on, place_of
 from chord_proto.versions import HybridClock, time_of
 
@@ -17,6 +18,7 @@ _EXPIRED_AT_ONCE = 1024
 _COUNTED_ON = 1.25
 """For how many of ``Config.operation_timeout`` a decided copy stays: a quarter more, since clocks do not run alike."""
 _MAX_REPLACED = 4096
+_MAX_FAILING = 64
 
 
 @attrs.define(eq=False)
@@ -40,6 +42,7 @@ class Writes:
         "counted",
         "ctx",
         "failed",
+        "failing",
         "founded",
         "loaded",
         "news",
@@ -65,6 +68,8 @@ class Writes:
         self.waiting = 0
         """Bytes of the values that are not durable yet."""
         self.failed = False
+        self.failing: dict[int, int] = {}
+        """Peers whose disks have failed, by id, and in which life: until their next one they take no copies."""
         self.news: list[tuple[Record, Record | None]] = []
         """Records that have become durable, and what was there before; reset by who takes note."""
         self.width = 1
@@ -229,6 +234,22 @@ class Writes:
         self.pending.clear()
         self.accepted.clear()
         self.waiting = 0
+
+    def note_failed(self, peer: Peer, life: int) -> None:
+        """A peer has said that its disk has failed."""
+        self.failing.pop(peer.id, None)
+        self.failing[peer.id] = life
+        while len(self.failing) > _MAX_FAILING:
+            del self.failing[next(iter(self.failing))]
+
+    def takers(self) -> tuple[Peer, ...]:
+        """Return the replicas of this node's range that take copies, itself among them: whose disks have not failed."""
+        ctx = self.ctx
+        return tuple(
+            peer
+            for peer in ctx.routing.replicas()
+            if not (self.failed if peer.id == ctx.me.id else self.failing.get(peer.id) == ctx.life_of(peer))
+        )
 
     def stop(self) -> None:
         """The node has left: nobody is told of what becomes durable from now on."""

@@ -205,4 +205,22 @@ FAULTS = (
         hunt="a liar",
         check="D9",
     ),
+    Fault(
+        id="failed-disks-count",
+        words="replicas whose disks have failed count for a majority",
+        module="writes",
+        old="            if not (self.failed if peer.id == ctx.me.id else self.failing.get(peer.id) == ctx.life_of(peer))\n",
+        new="            if not (peer.id == ctx.me.id and self.failed)\n",
+        hunt="tests/proto/test_failing_disks.py",
+        check="test_a_copy_that_a_disk_refuses",
+    ),
+    Fault(
+        id="failed-disk-unsaid",
+        words="a node whose disk has failed does not say so when copies are compared",
+        module="sync",
+        old="Digest, count, digest, self.writes.failed)",
+        new="Digest, count, digest, False)",
+        hunt="tests/proto/test_failing_disks.py",
+        check="test_a_node_says_that_its_disk_has_failed",
+    ),
 )

@@ -296,7 +296,7 @@ def test_bodies_made_by_hand_are_read_within_their_bounds() -> None:
         body(m.Closer, 1, (PEER,) * 256),
         body(m.Neighbours, 1, None, (), True, 255, 2**63 - 1),
         body(m.GetCopies, 1, ((0, b""),) * 16_384),
-        body(m.Digest, 1, 1, bytes(16)),
+        body(m.Digest, 1, 1, bytes(16), True),
         body(m.Acknowledged, 1, "v" * 128, ()),
         body(m.Perform, 1, (6, (bytes(20),)), 2**32 - 1),
         body(m.Performed, 1, (1, ("busy", False))),

@@ -219,8 +219,9 @@ class Ledger:
         self.collect()
         members = sorted(places, key=lambda peer: peer.id)
         for name, entry in self.entries.items():
-            if entry.newest is not None and not entry.excused:
-                self._look_for_repair(name, entry, members)
+            if entry.newest is not None:
+                if not entry.excused:
+                    self._look_for_repair(name, entry, members)
                 self._lose(name, entry, address, failed=failed)
         self._gone.append((address, failed))
         self.history.depart()

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import attrs
 import pytest
 
-from chord_adapters import Closed, Entry, StorageFailed, memory, sync
+from chord_adapters import Closed, Entry, NoQuorum, StorageFailed, memory, sync
 from chord_adapters._node import Node
 from chord_adapters.memory import Network
 from chord_adapters.storage import Batch, MemoryStorage, SqliteStorage, Storage, StorageError, StorageInUse
@@ -161,6 +161,28 @@ async def test_a_replica_whose_storage_fails(backend: Backend, caplog: pytest.Lo
                 done = await first.put(key, b"v")
                 assert second.peer not in done.acked
     assert 1 == sum(each.levelno >= logging.WARNING for each in caplog.get_records("call"))
+    caplog.clear()
+
+
+async def test_two_replicas_whose_storages_fail(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    """Of three one can write: it says that writes are not safe, without trying one, and refuses them as what they are."""
+    storages = [Failing(), Failing(), Failing()]
+    async with (
+        ring(backend, 1, storage=storages[0]) as [first],
+        backend.open_node(LISTEN, join=[first.address], config=QUICK, storage=storages[1]) as second,
+        backend.open_node(LISTEN, join=[first.address], config=QUICK, storage=storages[2]) as third,
+    ):
+        nodes = [first, second, third]
+        await until(lambda: all(len(node.successors) == 2 and node.is_ready for node in nodes), "they are a ring")
+        for node, storage in zip(nodes[1:], storages[1:], strict=True):
+            storage.fails = True
+            with pytest.raises(StorageFailed):
+                await node.put(next(key for key in map(str, range(1000)) if node.owns(key)), b"v")
+        await until(lambda: first.health().unsafe, "the first one knows")
+        assert 2 == first.health().missing
+        with pytest.raises(NoQuorum) as caught:
+            await first.put(next(key for key in map(str, range(1000)) if first.owns(key)), b"v", timeout=0.5)
+        assert not caught.value.outcome_unknown
     caplog.clear()
 
 
