@@ -154,6 +154,10 @@ class Coordinator:
 
     def write_back(self, asker: Asker, item: Record, place: int, quorum: int, holders: tuple[Peer, ...]) -> None:
         """Make the newest copy that a read has found durable on ``quorum`` replicas, and answer the read then."""
+        mine = self.writes.newest(item.space, item.name)
+        if is_newer(item.version, None if mine is None else mine.version) and not self.writes.has_room((item,)):
+            self.ctx.refuse(asker, Reason.BUSY)
+            return
         coordination = Coordination(self._number(), asker, item, place, self._deadline(), quorum, is_read=True)
         coordination.acked = {peer.id: peer for peer in holders if peer.id != self.ctx.me.id}
         self.coordinate(coordination)

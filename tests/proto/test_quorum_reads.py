@@ -279,3 +279,16 @@ def test_a_disk_that_fails_under_what_is_written_back() -> None:
     rig.reply(sent(GetCopy, get(rig, node))[0], Value, NEW, ())
     effects = rig.take(node, node.write_failed(rig.writes[-1][1].id, now=rig.now))
     assert [Reason.NO_QUORUM] == [each.reason for each in sent(Refused, effects)]
+
+
+@pytest.mark.parametrize("mine, reasons", [(None, [Reason.BUSY]), (NEW, [])])
+def test_a_full_table_takes_no_copy_that_a_read_has_found(mine: Record | None, reasons: list[Reason]) -> None:
+    """The bound holds for those, too; a copy that is there already needs no room, and is told once others have it."""
+    rig = Rig(attrs.evolve(CONFIG, max_records=1))
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.receive(node, request(Replicate, peer(60), node, (mine or record_at(6),), False, number=7))
+    rig.under_way.clear()
+    first, _ = sent(GetCopy, get(rig, node))
+    effects = rig.reply(first, Value, NEW if mine is None else None, ())
+    assert reasons == [each.reason for each in sent(Refused, effects)]
+    assert 1 == node.stats().records
