@@ -305,6 +305,12 @@ class Context:
         self.send(call.address, call.message)
         self.outcomes.append((call.purpose, call.peer, Slow()))
 
+    def doubt(self, peer: Peer) -> int:
+        """Return how little the peer is to be relied on: 2 if suspected, 1 if it has not answered in time, else 0."""
+        if self.routing.is_suspect(peer):
+            return 2
+        return int(any(call.peer == peer and call.tries > 1 for call in self.calls.values()))
+
     def fail_call(self, call: Call) -> None:
         """End a request without answer."""
         self.drop_call(call)

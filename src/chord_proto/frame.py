@@ -26,6 +26,7 @@ from chord_proto.ranges import Ranges
 from chord_proto.reads import Reads
 from chord_proto.repair import Repair
 from chord_proto.ring import Ring
+from chord_proto.ring_state import Probe
 from chord_proto.scans import Scans
 from chord_proto.sync import Syncs
 from chord_proto.tasks import AskedForTask, Tasks
@@ -172,6 +173,8 @@ class Frame:
                 self.watches.on_news()
             if ctx.outcomes:
                 purpose, peer, outcome = ctx.outcomes.pop(0)
+                if type(outcome) is Slow and peer is not None and type(purpose) is not Probe:
+                    ring.probe_after(peer)
                 if type(outcome) is not Slow or type(purpose) in (Asked, AskedForTask):
                     ANSWERED[type(purpose)](self, purpose, peer, outcome)
             elif ctx.departed:

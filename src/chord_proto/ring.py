@@ -285,6 +285,18 @@ class Ring(RingState):
                 if not any(call.peer == peer for call in self.ctx.calls.values()):
                     self.ctx.ask(peer, Probe(peer), Ping)
 
+    def probe_after(self, peer: Peer) -> None:
+        """Somebody does not answer at once: ask those after it, which hold the same records, whether they live.
+
+        If they have died together, that is found out together.
+        """
+        ctx = self.ctx
+        since = ctx.now - ctx.config.max_timeout
+        for other in ctx.routing.following(peer, ctx.config.replicas - 1):
+            silent = ctx.routing.known[other.id].heard < since
+            if silent and not any(call.peer == other for call in ctx.calls.values()):
+                ctx.ask(other, Probe(other), Ping)
+
     # Answers to others
 
     def on_ping(self, message: Ping, sender: Address) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import attrs
 
@@ -196,12 +197,7 @@ class Routing:
 
     def nearest_known(self) -> Peer | None:
         """Return the first known living peer after this node, all round the circle; None if there is none."""
-        position, total = bisect_right(self.ids, self.me.id), len(self.ids)
-        for step in range(total):
-            candidate = self.ids[(position + step) % total]
-            if candidate not in self.suspects and candidate != self.me.id:
-                return self.known[candidate].peer
-        return None
+        return next(iter(self.following(self.me, 1)), None)
 
     def first_known_after(self) -> Peer | None:
         """Return the first known living peer between this node and its successor; None if the successor is the first."""
@@ -214,6 +210,13 @@ class Routing:
             if candidate not in self.suspects:
                 return self.known[candidate].peer
         return None
+
+    def following(self, peer: Peer, count: int) -> list[Peer]:
+        """Return up to ``count`` known living peers after ``peer``, the nearest first."""
+        position, total = bisect_right(self.ids, peer.id), len(self.ids)
+        others = (self.known[self.ids[(position + step) % total]].peer for step in range(total))
+        living = (other for other in others if other.id not in self.suspects and other.id not in (peer.id, self.me.id))
+        return list(islice(living, count))
 
     def likely_owner(self, place: int) -> Peer | None:
         """Return the known peer whose last told range holds ``place``, this node included; None if there is none."""

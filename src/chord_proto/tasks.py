@@ -367,7 +367,7 @@ class Tasks:
         """Ask the next place that should hold it; nobody has it only if all of them said so."""
         task.all_answered = task.all_answered and answered
         if task.rest:
-            task.rest.sort(key=self.ctx.routing.is_suspect)  # Suspicion may be old: those come last, but they come.
+            task.rest.sort(key=self.ctx.doubt)  # Suspicion may be old: those come last, but they come.
             self._ask(task, task.rest.pop(0), through=True)
         elif task.all_answered:
             self._finish(task, Fetched(None, None))
@@ -376,12 +376,16 @@ class Tasks:
 
     def _redirect(self, task: Task, answer: Elsewhere) -> None:
         task.redirects += 1
-        peers = sorted(answer.peers, key=self.ctx.routing.is_suspect)
+        peers = sorted(answer.peers, key=self.ctx.doubt)
         if task.redirects > _MAX_REDIRECTS or not peers:
             self._pause(task)
         elif answer.through and task.reads_plainly:
             task.rest = peers
             self._next_holder(task, answered=True)
+        elif task.reads_plainly and answer.source is not None and self.ctx.routing.is_suspect(answer.peers[0]):
+            # It has not noticed yet that the owner died.  If it has a copy, that will do.
+            task.rest = [answer.source]
+            self._next_holder(task, answered=False)
         elif task.redirects % 2:
             self._ask(task, peers[0], through=False)
         else:

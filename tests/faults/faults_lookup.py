@@ -203,4 +203,22 @@ FAULTS = (
         hunt="fingers",
         check="L5",
     ),
+    Fault(
+        id="death-found-one-by-one",
+        words="who does not answer is waited for before those after it are asked whether they live",
+        module="frame",
+        old="                    ring.probe_after(peer)\n",
+        new="                    pass\n",
+        hunt="tests/proto/test_suspicion.py",
+        check="test_those_after_a_silent_peer_are_asked_whether_they_live",
+    ),
+    Fault(
+        id="dead-owner-named",
+        words="a plain read waits until the next owner has noticed that the owner died, though it has a copy",
+        module="tasks",
+        old="            task.rest = [answer.source]\n",
+        new="            task.rest = []\n",
+        hunt="tests/proto/test_lookup.py",
+        check="test_who_has_not_noticed_that_the_owner_died_is_asked_for_its_copy",
+    ),
 )

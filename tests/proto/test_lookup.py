@@ -6,9 +6,19 @@ import attrs
 import pytest
 
 from chord_proto.effects import Finished, Misbehaved, OpId, Send
-from chord_proto.messages import Closer, Elsewhere, FindSuccessor, Found, GetNeighbours, GetRecord, Neighbours, Value
+from chord_proto.messages import (
+    Closer,
+    Elsewhere,
+    FindSuccessor,
+    Found,
+    GetNeighbours,
+    GetRecord,
+    Neighbours,
+    Record,
+    Value,
+)
 from chord_proto.node import Node
-from chord_proto.operations import Failed, Failure, Located
+from chord_proto.operations import Failed, Failure, Fetched, Located
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 AFTER = (20, 30, 40)
@@ -238,6 +248,21 @@ def test_an_owner_asked_for_what_is_not_its_own_says_whose_it_is() -> None:
     rig.reply(rig.asked(GetRecord, peer(200)), Elsewhere, (peer(160),), False)
     rig.reply(rig.asked(GetRecord, peer(160)), Value, record_at(150, b"there"), ())
     assert b"there" == rig.result(OpId(2)).value
+
+
+@pytest.mark.parametrize("held", [record_at(150, b"there"), None])
+def test_who_has_not_noticed_that_the_owner_died_is_asked_for_its_copy(held: Record | None) -> None:
+    """It names the dead one as the owner.  If it has a copy that is what is read; if not, that says nothing."""
+    rig, node = looking_up(190, 60)
+    rig.take(node, node.cancel(OpId(1), now=rig.now))
+    node.ctx.routing.learn_arcs(100, [peer(200)], rig.now)
+    node.ctx.suspect(peer(160))
+    rig.take(node, node.get(OpId(2), name_at(150), now=rig.now))
+    rig.reply(rig.asked(GetRecord, peer(200)), Elsewhere, (peer(160), peer(60)), False)
+    asked = rig.asked(GetRecord, peer(200))
+    assert asked.through
+    rig.reply(asked, Value, held, ())
+    assert ([Fetched(b"there", held.version)] if held else []) == rig.finished.get(2, [])
 
 
 @pytest.mark.parametrize("size", [3, 4])

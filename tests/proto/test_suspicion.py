@@ -210,3 +210,19 @@ def test_dead_neighbours_are_found_within_seconds() -> None:
         while not any(isinstance(each, PeerFailed) for each in rig.events):
             rig.tick(node, 0.05)
         assert rig.now - began < 5.0
+
+
+@pytest.mark.parametrize("heard, asked", [([], {100, 150}), ([100], {150}), ([100, 150], set[int]())])
+def test_those_after_a_silent_peer_are_asked_whether_they_live(heard: list[int], asked: set[int]) -> None:
+    """With its first retry: they hold the same records, and if they died together that is found out together.
+
+    Who was heard within ``max_timeout`` lives.
+    """
+    rig, node, _ = waiting()
+    rig.now += 1.5
+    for place in heard:
+        rig.receive(node, request(Notify, peer(place), node))
+    rig.under_way.clear()
+    effects = rig.tick(node, 0.01)
+    effects += rig.tick(node, 0.31)
+    assert asked == {each.target for each in sent(Ping, effects)} - {200}
