@@ -79,5 +79,6 @@ def _failed(error: BaseException, tokens: list[str]) -> int:
     if "--json" in tokens:
         print_json({"error": document})
     else:
-        say(str(document["message"]))
+        doubt = "; whether it was written is not known" if document["outcome_unknown"] else ""
+        say(f"{document['message']}{doubt}")
     return status

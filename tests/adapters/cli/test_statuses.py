@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from chord_adapters import NoQuorum
+from chord_adapters._client import Client
 from tests.adapters.cli.command import Command
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -98,3 +100,19 @@ def test_too_large(tmp_path: Path, chord: Command) -> None:
     assert 1 == done.status
     assert "ValueTooLarge" == done.document["error"]["name"]
     assert 3 == chord("get", "large").status
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("arguments", [["put", "key", "value"], ["delete", "key"]], ids=lambda each: str(each[0]))
+def test_a_person_is_told_of_an_unknown_outcome(
+    arguments: list[str], unknown: bool, chord: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that may have taken effect all the same does not read like one that certainly has not."""
+
+    async def fail(*_: object) -> None:
+        raise NoQuorum("too few replicas were reached", outcome_unknown=unknown)
+
+    monkeypatch.setattr(Client, "_perform", fail)
+    said = chord(*arguments)
+    doubt = "; whether it was written is not known" if unknown else ""
+    assert (4, f"chord: too few replicas were reached{doubt}\n") == (said.status, said.err.decode())
