@@ -225,7 +225,10 @@ class Operations(ABC, Generic[W]):
         """
         if after is not None and not isinstance(after, str):
             raise TypeError(f"a version is a str, not {type(after).__name__}")
-        return Watcher(self._perform, name_of(key, self._config), after)
+        return self._watch(key, after)
+
+    def _watch(self, key: str | bytes, after: str | None, *, within: float | None = None) -> Watcher:
+        return Watcher(self._perform, name_of(key, self._config), after, within=within)
 
     def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
         """Walk all records of the ring whose keys begin with ``prefix``, in no order that means anything.

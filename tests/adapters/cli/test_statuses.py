@@ -10,6 +10,7 @@ import pytest
 
 from chord_adapters import NoQuorum
 from chord_adapters._client import Client
+from chord_adapters.sync import open_node
 from tests.adapters.cli.command import Command
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -22,6 +23,7 @@ ASKING = [
     ["locate", "key"],
     ["status"],
     ["ring"],
+    ["watch", "key"],
 ]
 """A right use of every command that asks a node."""
 
@@ -62,6 +64,17 @@ def test_another_network(arguments: list[str], chord: Command) -> None:
     done = chord(*arguments, "--network", "other", "--timeout", "5", "--json")
     assert 4 == done.status, done
     assert "error" in done.document
+
+
+@pytest.mark.parametrize("after", [[], ["--after", "000000000001-0000-0000000000000001"]], ids=["now", "after"])
+def test_a_watch_that_never_begins(after: list[str], chord: Command) -> None:
+    """``watch`` ends as ``get`` does when nobody listens, and when the node there is no member of a ring."""
+    with open_node("127.0.0.1:0", join=[f"127.0.0.1:{free_port()}"]) as lonely:
+        for address in (f"127.0.0.1:{free_port()}", lonely.address):
+            where = ["--node", address, "--timeout", "0.5"]
+            got = chord("get", "key", *where)
+            watched = chord("watch", "key", *after, *where)
+            assert (4, b"", got.err) == (watched.status, watched.out, watched.err)
 
 
 @pytest.mark.parametrize(
