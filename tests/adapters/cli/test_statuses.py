@@ -129,3 +129,11 @@ def test_a_person_is_told_of_an_unknown_outcome(
     said = chord(*arguments)
     doubt = "; whether it was written is not known" if unknown else ""
     assert (4, f"chord: too few replicas were reached{doubt}\n") == (said.status, said.err.decode())
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "-"])
+def test_no_end(source: str, chord: Command) -> None:
+    """Of what is too large no more is read than it takes to know that."""
+    said = chord("put", "endless", "--file", source, stdin=bytes(4 * 1024 * 1024 + 1))
+    assert (1, b"chord: the value is too large, the most is 4194304 bytes\n") == (said.status, said.err)
+    assert 0 == chord("put", "longest", "--file", "-", stdin=bytes(4 * 1024 * 1024)).status
