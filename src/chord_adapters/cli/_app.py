@@ -41,7 +41,7 @@ _COMMANDS = {
     "keys": "keys:keys",
     "watch": "watch:watch",
     "export": "keys:export",
-    "import": "keys:import_file",
+    "import": "imports:import_file",
     "check": "check:app",
     "replay": "replay:replay_file",
 }
