@@ -14,7 +14,7 @@ import attrs
 from cyclopts import Parameter, validators
 
 from chord_adapters._node import Node
-from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network, adapter
+from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, NamedPath, Network, adapter
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
 from chord_adapters.storage import Storage, StorageError
@@ -58,7 +58,7 @@ def node(
     network: Network = "chord",
     backend: Backend = "asyncio",
     data: Annotated[
-        Path | None,
+        NamedPath | None,
         Parameter(help="Keep the records in this folder, which is made if it is missing; without it, in memory."),
     ] = None,
     keep_outdated: Annotated[
@@ -69,7 +69,8 @@ def node(
         ),
     ] = False,
     record: Annotated[
-        Path | None, Parameter(help="Write all that the node is told and does to this new file, for `chord replay`.")
+        NamedPath | None,
+        Parameter(help="Write all that the node is told and does to this new file, for `chord replay`."),
     ] = None,
     json: Json = False,
 ) -> int:
