@@ -23,7 +23,7 @@ from chord_adapters._arguments import (
     ttl_of,
     value_of,
 )
-from chord_adapters._errors import Busy, error_of
+from chord_adapters._errors import Busy, VersionMismatch, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
 from chord_adapters._scan import Scanner
 from chord_adapters._sources import Source, reading
@@ -113,7 +113,12 @@ class Operations(ABC, Generic[W]):
         name, value = name_of(key, self._config), value_of(value, self._config)
         condition = condition_of(if_version, if_absent)
         operation = Put(name, value, ttl_of(ttl), condition, quorum_of("w", w, self._config))
-        return _written(await self._perform(operation, timeout))
+        try:
+            return _written(await self._perform(operation, timeout))
+        except VersionMismatch as error:
+            if not if_absent:
+                raise
+            raise VersionMismatch("there is a record already", outcome_unknown=error.outcome_unknown) from None
 
     async def get(self, key: str | bytes, *, r: Quorum = "one", timeout: float | None = None) -> Entry | None:
         """Read what is under ``key``, the newest of ``r`` copies, by default the owner's alone; None if there is nothing.

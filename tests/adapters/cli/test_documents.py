@@ -51,13 +51,15 @@ def test_conditions_and_quorums(chord: Command) -> None:
     """``--if-absent`` and ``--if-version`` end with status 5 and `VersionMismatch`; -w and -r say how many, --ttl how long."""
     first = chord.document("put", "lock", "mine", "--if-absent", "-w", "all", "--ttl", "3600")
     assert 3 == len(first["acked"])
-    for arguments in (
-        ("put", "lock", "theirs", "--if-absent"),
-        ("put", "lock", "theirs", "--if-version", "000000000001-0000-0000000000000001"),
-        ("delete", "lock", "--if-version", "000000000001-0000-0000000000000001"),
+    another = "the record has another version"
+    for words, *arguments in (
+        ("there is a record already", "put", "lock", "theirs", "--if-absent"),
+        (another, "put", "lock", "theirs", "--if-version", "000000000001-0000-0000000000000001"),
+        (another, "delete", "lock", "--if-version", "000000000001-0000-0000000000000001"),
     ):
         failed = chord(*arguments, "--json")
         assert 5 == failed.status
+        assert words == failed.error["message"]
         assert {"name": "VersionMismatch", "retryable": False, "outcome_unknown": False}.items() <= failed.error.items()
     entry = chord.document("get", "lock", "-r", "majority")
     assert (first["version"], b"mine") == (entry["version"], b64decode(entry["value"]))
