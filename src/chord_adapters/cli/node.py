@@ -13,6 +13,7 @@ import anyio
 import attrs
 from cyclopts import Parameter, validators
 
+from chord_adapters._errors import Closed, Timeout
 from chord_adapters._node import Node
 from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, NamedPath, Network, adapter
 from chord_adapters.cli._outcome import Status
@@ -107,6 +108,7 @@ async def _live(wanted: _Wanted) -> int:
                 async with _opened(wanted) as node:
                     with working:
                         await _work(node, wanted)
+                    await _leave(node)
             tasks.cancel_scope.cancel()
     return Status.INTERRUPTED if living.cancel_called else Status.FINE
 
@@ -153,6 +155,22 @@ async def _work(node: Node, wanted: _Wanted) -> None:
     else:
         print(f"ready {node.address}", flush=True)
     await node.wait_closed()
+
+
+async def _leave(node: Node) -> None:
+    """Leave the ring; say so when the records could not be handed over, though there were others to take them."""
+    places = node._driver.nodes
+    others = {peer.address for place in places for peer in place.successors} - {node.address}
+    keys = sum(place.describe().keys for place in places)
+    try:
+        await node.leave(drain=True)
+    except Timeout:
+        if others:
+            say(
+                f"not all of the {keys} records here were handed over in time; the copies that others hold of them remain"
+            )
+    except Closed:
+        pass  # What it died of is told as the node is closed.
 
 
 async def _report(node: Node) -> None:
