@@ -23,7 +23,7 @@ from chord_adapters._arguments import (
     ttl_of,
     value_of,
 )
-from chord_adapters._errors import Busy, error_of
+from chord_adapters._errors import Busy, VersionMismatch, error_of
 from chord_adapters._results import Entry, PutResult, StoredValue
 from chord_adapters._scan import Scanner
 from chord_adapters._sources import Source, reading
@@ -113,7 +113,12 @@ class Operations(ABC, Generic[W]):
         name, value = name_of(key, self._config), value_of(value, self._config)
         condition = condition_of(if_version, if_absent)
         operation = Put(name, value, ttl_of(ttl), condition, quorum_of("w", w, self._config))
-        return _written(await self._perform(operation, timeout))
+        try:
+            return _written(await self._perform(operation, timeout))
+        except VersionMismatch as error:
+            if not if_absent:
+                raise
+            raise VersionMismatch("there is a record already", outcome_unknown=error.outcome_unknown) from None
 
     async def get(self, key: str | bytes, *, r: Quorum = "one", timeout: float | None = None) -> Entry | None:
         """Read what is under ``key``, the newest of ``r`` copies, by default the owner's alone; None if there is nothing.
@@ -225,7 +230,10 @@ class Operations(ABC, Generic[W]):
         """
         if after is not None and not isinstance(after, str):
             raise TypeError(f"a version is a str, not {type(after).__name__}")
-        return Watcher(self._perform, name_of(key, self._config), after)
+        return self._watch(key, after)
+
+    def _watch(self, key: str | bytes, after: str | None, *, within: float | None = None) -> Watcher:
+        return Watcher(self._perform, name_of(key, self._config), after, within=within)
 
     def scan(self, prefix: str | bytes = b"", *, after: str | None = None, timeout: float | None = None) -> Scanner:
         """Walk all records of the ring whose keys begin with ``prefix``, in no order that means anything.

@@ -28,8 +28,8 @@ class SqliteStorage:
     ``vfs`` names a file system of SQLite's, registered with apsw, to be used instead of its own.
 
     `load` raises `StorageInUse`, `StorageDamaged`, `StorageTooNew`, or `StorageError` for a folder that cannot be
-    read and written.  When `apply` has raised once, it always does: what a disk has that has failed nobody can tell
-    until the file is opened anew.
+    read and written.  `apply` raises it for a full or broken disk, and when the file was removed or replaced.  When it
+    has raised once, it always does: what a disk has that has failed nobody can tell until the file is opened anew.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, vfs: str | None = None) -> None:
@@ -38,6 +38,8 @@ class SqliteStorage:
         self._database: apsw.Connection | None = None
         self._lock = -1
         self._failure = ""
+        self._opened: tuple[Path, os.stat_result] | None = None
+        """Which file is open, and where it is found, whatever becomes of the current folder."""
 
     def __repr__(self) -> str:
         return f"SqliteStorage({str(self.path)!r})"
@@ -63,6 +65,8 @@ class SqliteStorage:
             saved = form.read(database)
             # Each time: an earlier process may have made the file, and been killed before it got so far.
             sync_folder(self.path)
+            opened = self.file.absolute()
+            self._opened = (opened, opened.stat()) if self._vfs is None else None
             undo.pop_all()
         self._database, self._lock, self._failure = database, lock, ""
         return saved
@@ -84,6 +88,7 @@ class SqliteStorage:
                     for text, values in statements:
                         database.execute(text, values)
                     database.execute("COMMIT")
+                self._check_file()
         except BaseException as error:
             self._failure = str(error)
             with suppress(apsw.Error):
@@ -123,6 +128,18 @@ class SqliteStorage:
             raise StorageDamaged(f"{self.file} is damaged ({found}); {_ADVICE}", str(self.file))
         for number in range(schema, newest):
             _take_step(database, number)
+
+    def _check_file(self) -> None:
+        """Raise `StorageError` when what was written lies in a file that nobody will find again."""
+        if self._opened is None:
+            return
+        path, opened = self._opened
+        try:
+            is_there = os.path.samestat(opened, path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        if not is_there:
+            raise StorageError(f"{self.file} was removed or replaced while it was in use", str(self.file))
 
     def _locked(self) -> int:
         lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

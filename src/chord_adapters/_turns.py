@@ -45,8 +45,8 @@ class Ticket:
     def weight(self) -> int:
         """How many bytes it carries there or back, about."""
         operation = self.operation
-        if isinstance(operation, Put):
-            return len(operation.value) + _OVERHEAD
+        if isinstance(operation, (Put, Restore)):
+            return len(operation.value or b"") + _OVERHEAD
         if isinstance(operation, Store):
             return len(operation.data) + _OVERHEAD
         return _OVERHEAD + (BLOCK_SIZE if isinstance(operation, (Fetch, Get)) else 0)

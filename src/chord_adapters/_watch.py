@@ -43,16 +43,26 @@ class Watcher:
 
     Each change after that is told once and in order, whatever nodes join, leave or crash meanwhile.  Where that cannot be
     told, `Lagged` comes first, and then the newest change: after ownership has moved, and when more changed between two
-    steps than the owner remembers (1,024 changes of all records, 1 MiB).  While nobody can be reached it keeps trying.
+    steps than the owner remembers (1,024 changes of all records, 1 MiB).  While nobody can be reached it keeps trying;
+    with ``within``, the first answer must come in so many seconds, or what a `get` would have raised is raised.
     """
 
-    def __init__(self, perform: Callable[[Await, float], Awaitable[Result]], key: bytes, after: str | None) -> None:
+    def __init__(
+        self,
+        perform: Callable[[Await, float], Awaitable[Result]],
+        key: bytes,
+        after: str | None,
+        *,
+        within: float | None = None,
+    ) -> None:
         if after is not None and not is_version(after.removesuffix(EXPIRED)):
             raise ValueError(f"{after!r} is no version, and no cursor of a watch")
         self._perform = perform
         self._key = key
         self._told: deque[Seen] = deque()
         self._ended = False
+        self._within = within
+        """Seconds for the first answer; None for ever, and once it has come."""
         self.cursor = after
         """Behind the last event that was told; None before it has begun."""
         self._ahead = after
@@ -62,7 +72,7 @@ class Watcher:
 
     async def __aenter__(self) -> Self:
         """Begin: what changes from now on is told."""
-        while self._ahead is None:
+        while self._ahead is None or self._within is not None:
             await self._ask()
         return self
 
@@ -83,7 +93,18 @@ class Watcher:
             self.cursor = seen.cursor
         return seen
 
+    async def _begin(self, within: float) -> None:
+        # Where a record stands is told at once, what comes after a change only when it comes.
+        changes = await self._perform(Await(self._key, None), within)
+        assert isinstance(changes, Changes)
+        self._within = None
+        if self._ahead is None:
+            self._ahead = self.cursor = changes.cursor
+
     async def _ask(self) -> None:
+        if self._within is not None:
+            await self._begin(self._within)
+            return
         try:
             changes = await self._perform(Await(self._key, self._ahead), _PATIENCE)
         except (Timeout, Unreachable, NotReady, NoQuorum):

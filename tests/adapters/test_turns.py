@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chord_adapters._runtime import Outcome
 from chord_adapters._turns import MOST_BYTES_UNDER_WAY, MOST_UNDER_WAY, Turns
-from chord_proto.operations import Delete, Get, Locate, Operation, Put, Store
+from chord_proto.operations import Delete, Get, Locate, Operation, Put, Restore, Store
 
 
 class NoWaiter:
@@ -45,10 +47,19 @@ def test_bounded_in_number() -> None:
     assert turns.room
 
 
-def test_bounded_in_bytes() -> None:
+@pytest.mark.parametrize(
+    "large",
+    [
+        Put(b"k", bytes(MOST_BYTES_UNDER_WAY)),
+        Store(bytes(MOST_BYTES_UNDER_WAY)),
+        Restore(b"k", bytes(MOST_BYTES_UNDER_WAY), ""),
+    ],
+    ids=lambda operation: type(operation).__name__,
+)
+def test_bounded_in_bytes(large: Operation) -> None:
     """A few large values fill the bound, but one alone may always go, however large."""
     turns = Turns()
-    numbers = [draw(turns, Put(b"k", bytes(MOST_BYTES_UNDER_WAY))), draw(turns, Store(bytes(10)))]
+    numbers = [draw(turns, large), draw(turns, Store(bytes(10)))]
     assert started(turns) == numbers[:1]
     turns.end(turns.under_way[numbers[0]])
     assert started(turns) == numbers[1:]

@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from chord_adapters import Closed, Event, Lagged
+from chord_adapters import Closed, Event, Lagged, Unreachable
+from chord_proto.operations import Await, Result
 from tests.adapters.backends import LISTEN, QUICK, Backend, ring
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
@@ -68,6 +69,32 @@ async def test_who_fell_behind_is_told_so(backend: Backend) -> None:
             assert [("put", bytes([4]) * 300_000)] == told([await anext(watch)])
             await nodes[0].put("k", b"next")
             assert [("put", b"next")] == told([await anext(watch)])
+
+
+async def test_only_the_first_answer_must_come_in_time(backend: Backend) -> None:
+    """With a time for the first answer: none ends the watch; after one it waits for ever, and through outages."""
+    async with backend.connect("127.0.0.1:1") as client:
+        for after in (None, "000000000001-0000-0000000000000001"):
+            with pytest.raises(Unreachable):
+                await client._watch("k", after, within=0.2).__aenter__()
+    async with ring(backend, 1) as nodes, backend.connect(nodes[0].address) as client:
+        first = await nodes[0].put("k", b"1")
+        async with client._watch("k", first.version, within=0.2) as watch, anyio.create_task_group() as group:
+            seen: list[Event | Lagged] = []
+
+            async def fail(operation: Await, timeout: float) -> Result:
+                watch._perform = perform
+                raise Unreachable("an outage")
+
+            async def read() -> None:
+                seen.append(await anext(watch))
+
+            perform, watch._perform = watch._perform, fail
+            group.start_soon(read)
+            await backend.sleep(0.4)
+            assert [] == seen
+            await nodes[0].put("k", b"2")
+        assert [("put", b"2")] == told(seen)
 
 
 async def test_what_does_not_exist_can_be_watched(backend: Backend) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from cyclopts import App, CycloptsError
 
-from chord_adapters.cli._outcome import EXPECTED, WRITES, Status, UsageError, failure, innermost
-from chord_adapters.cli._output import print_json, say
+from chord_adapters.cli._outcome import EXPECTED, WRITES, UsageError, failure, innermost
+from chord_adapters.cli._output import give_up_output, open_output, print_json, say
 
 
 def _version() -> str:
@@ -42,7 +41,7 @@ _COMMANDS = {
     "keys": "keys:keys",
     "watch": "watch:watch",
     "export": "keys:export",
-    "import": "keys:import_file",
+    "import": "imports:import_file",
     "check": "check:app",
     "replay": "replay:replay_file",
 }
@@ -53,6 +52,7 @@ app.register_install_completion_command()
 
 def run(tokens: list[str]) -> int:
     """Run the command that ``tokens`` name and return its exit status."""
+    open_output()
     if not tokens or tokens[0] in app.help_flags:
         for name in _COMMANDS:
             app[name]  # loads it, to show its summary
@@ -62,10 +62,6 @@ def run(tokens: list[str]) -> int:
         except CycloptsError as error:
             raise UsageError(str(error)) from error
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has enough of it, and the interpreter must not stumble over that again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Status.FAILED
     except (*EXPECTED, KeyboardInterrupt, BaseExceptionGroup) as error:
         return _failed(error, tokens)
     return status
@@ -76,8 +72,23 @@ def _failed(error: BaseException, tokens: list[str]) -> int:
     status, document = failure(cause, writes=bool(WRITES.intersection(tokens[:1])))
     if status is None:
         raise error  # a bug, to be seen with its traceback
-    if "--json" in tokens:
-        print_json({"error": document})
-    else:
-        say(str(document["message"]))
+    if isinstance(cause, BrokenPipeError):  # Whoever read our output has enough of it.
+        give_up_output()
+        return status
+    message = str(document["message"])
+    if document["outcome_unknown"]:
+        message += "; whether it was written is not known"
+    try:
+        sys.stdout.flush()
+        if "--json" in tokens:
+            print_json({"error": document})
+            return status
+    except OSError as trouble:
+        give_up_output()
+        if isinstance(trouble, BrokenPipeError):
+            return status
+        unwritten = f"standard output cannot be written: {trouble.strerror}"
+        is_that = isinstance(cause, OSError) and cause.errno == trouble.errno
+        message = unwritten if is_that else f"{message}; {unwritten}"
+    say(message)
     return status

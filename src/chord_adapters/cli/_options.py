@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import anyio
 import attrs
-from cyclopts import Parameter, validators
+from cyclopts import Parameter, Token, validators
 
 from chord_adapters._client import Client
 
@@ -32,7 +32,15 @@ def _no_option(_: object, path: Path) -> None:
         raise ValueError(f"Unknown option: {path}")
 
 
-PathOrStandard: TypeAlias = Annotated[Path, Parameter(allow_leading_hyphen=True, validator=_no_option)]
+def _path_of(_: object, tokens: Sequence[Token]) -> Path:
+    """Refuse what a variable of the shell that is not set leaves: it would be the current folder."""
+    if not tokens[0].value:
+        raise ValueError("a path is not empty")
+    return Path(tokens[0].value)
+
+
+NamedPath: TypeAlias = Annotated[Path, Parameter(converter=_path_of)]
+PathOrStandard: TypeAlias = Annotated[NamedPath, Parameter(allow_leading_hyphen=True, validator=_no_option)]
 
 
 @Parameter(name="*")

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter, validators
 
-from chord_adapters.cli._options import Json
+from chord_adapters.cli._options import Json, NamedPath
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import print_json, say
 from chord_adapters.testing._explorer import Explored, explore
@@ -39,7 +39,7 @@ CI = (
 """What is explored when no scope is named: about two minutes."""
 
 Folder: TypeAlias = Annotated[
-    Path, Parameter(name="--out", help="Where the trace and the drawing of what fails are written.")
+    NamedPath, Parameter(name="--out", help="Where the trace and the drawing of what fails are written.")
 ]
 Count: TypeAlias = Annotated[int | None, Parameter(validator=validators.Number(gte=0))]
 Positive: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gte=1))]

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from importlib.resources import files
 from io import BytesIO
-from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -16,7 +15,7 @@ from cyclopts import Parameter
 
 from chord_adapters._errors import Timeout
 from chord_adapters._node import Node
-from chord_adapters.cli._options import Backend, Json, adapter
+from chord_adapters.cli._options import Backend, Json, NamedPath, adapter
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import hexadecimal, print_json, size_in_words
 from chord_adapters.cli._progress import progress_bar
@@ -50,7 +49,9 @@ class _Wanted:
 
 
 def demo(
-    file: Annotated[Path | None, Parameter(help="What to store, by default a text that the package carries.")] = None,
+    file: Annotated[
+        NamedPath | None, Parameter(help="What to store, by default a text that the package carries.")
+    ] = None,
     /,
     *,
     nodes: Annotated[int, Parameter(help="How many nodes to start.")] = 8,

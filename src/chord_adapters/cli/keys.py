@@ -1,9 +1,9 @@
-"""``chord keys``, ``export`` and ``import``: all records of a ring, listed, written to a file, and back."""
+"""``chord keys`` and ``export``: all records of a ring, listed, or written to a file."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Iterator
+from base64 import b64encode
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, BinaryIO
 
 import anyio
@@ -12,30 +12,25 @@ import msgspec
 from anyio import to_thread
 from cyclopts import Parameter, validators
 
-from chord_adapters._arguments import quorum_of
 from chord_adapters._client import Client
 from chord_adapters._scan import Key
-from chord_adapters.cli._files import STANDARD, opened, written
+from chord_adapters.cli._files import STANDARD, written
 from chord_adapters.cli._options import PLAIN, Asking, PathOrStandard, ask
-from chord_adapters.cli._outcome import Damaged, Status, UsageError
+from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import print_json, say, size_in_words
 from chord_adapters.cli.records import name_of
-from chord_proto.config import Config
 from chord_proto.messages import Space
-from chord_proto.operations import Fetch, Fetched, Get, Operation, Restore, Store, Stored
-from chord_proto.versions import is_version
+from chord_proto.operations import Fetch, Fetched, Get, Operation
 
 AT_ONCE = 32
 """Records that are read or written at the same time."""
 HEAD = {"chord": "export", "form": 1}
 """The first line of an export."""
-MAX_LINE = 64 * 1024 * 1024
-"""Longest line of an export, in bytes."""
 
 
 @attrs.define
 class Tally:
-    """What was exported or imported."""
+    """What was exported."""
 
     records: int = 0
     blocks: int = 0
@@ -108,7 +103,10 @@ def export(
                     await _export(client, space, batch, sink, tally, asking.patience)
 
     ask(asking, walk)
-    _tell(tally, "exported", asking)
+    if asking.json:
+        print_json(attrs.asdict(tally))
+    else:
+        say(f"exported {tally}")
     return Status.FINE
 
 
@@ -150,79 +148,3 @@ async def _export(
 
 async def _put(sink: BinaryIO, fields: dict[str, Any]) -> None:
     await to_thread.run_sync(sink.write, msgspec.json.encode(fields) + b"\n")
-
-
-def import_file(
-    file: Annotated[PathOrStandard, Parameter(help="What export has written; - is standard input.")],
-    /,
-    *,
-    w: Annotated[str, Parameter(name=["-w", "--w"], help="Replicas that must have each record.")] = "majority",
-    asking: Asking = PLAIN,
-) -> int:
-    """Write records and blocks as they were, with versions and expiries; what is newer on the ring stays.
-
-    A line that cannot be read ends it; what was imported before stays, and importing again does no harm.
-    """
-    from chord_adapters.cli.records import quorum_of as quorum_in_words
-
-    quorum = quorum_of("-w", quorum_in_words(w), Config())
-    tally = Tally()
-
-    async def send(client: Client) -> None:
-        async def write(space: Space, operation: Restore | Store) -> None:
-            result = await client._perform(operation, asking.patience)
-            assert isinstance(result, Stored)
-            value = operation.data if isinstance(operation, Store) else operation.value
-            tally.count(space, len(value or b""))
-
-        with opened(file) as source:
-            lines = _lines(source, quorum)
-            while batch := await to_thread.run_sync(_some, lines):
-                async with anyio.create_task_group() as group:
-                    for space, operation in batch:
-                        group.start_soon(write, space, operation)
-
-    ask(asking, send)
-    _tell(tally, "imported", asking)
-    return Status.FINE
-
-
-def _some(lines: Iterator[tuple[Space, Restore | Store]]) -> list[tuple[Space, Restore | Store]]:
-    return [item for _, item in zip(range(AT_ONCE), lines, strict=False)]
-
-
-def _lines(source: BinaryIO, quorum: int) -> Iterator[tuple[Space, Restore | Store]]:
-    """Yield what each line says; raises `Damaged` with its number."""
-    number = 0
-    while line := source.readline(MAX_LINE):
-        number += 1
-        try:
-            fields = msgspec.json.decode(line)
-            if number == 1:
-                if fields != HEAD:
-                    raise Damaged("this is no export of chord, or one of another form")
-                continue
-            yield _operation(fields, quorum)
-        except (ValueError, TypeError, KeyError) as error:
-            raise Damaged(f"line {number}: {error}") from error
-    if not number:
-        raise Damaged("line 1: the file is empty")
-
-
-def _operation(fields: dict[str, Any], quorum: int) -> tuple[Space, Restore | Store]:
-    value = b64decode(fields["value"], validate=True)
-    if "key" not in fields:
-        return Space.BLOCK, Store(value)
-    version, expires = fields["version"], fields["expires"]
-    if not isinstance(version, str) or not is_version(version):
-        raise Damaged(f"{version!r} is no version")
-    if isinstance(expires, bool) or not isinstance(expires, int) or not 0 <= expires < 1 << 63:
-        raise Damaged(f"{expires!r} is no time")
-    return Space.RECORD, Restore(b64decode(fields["key"], validate=True), value, version, expires, quorum)
-
-
-def _tell(tally: Tally, done: str, asking: Asking) -> None:
-    if asking.json:
-        print_json(attrs.asdict(tally))
-    else:
-        say(f"{done} {tally}")

@@ -8,13 +8,19 @@ import anyio
 import attrs
 from cyclopts import Parameter
 
+from chord_adapters._client import Client
+from chord_adapters._operations import succeeded
 from chord_adapters._results import Health
 from chord_adapters.cli._options import PLAIN, Asking, ask
 from chord_adapters.cli._outcome import Status, UsageError
 from chord_adapters.cli._output import hexadecimal, peer_fields, print_columns, print_json
 from chord_adapters.cli._ring import walk
 from chord_adapters.cli.records import name_of
+from chord_proto.config import Config
+from chord_proto.operations import Describe, Description
 from chord_proto.peer import Peer
+
+_MOST_PLACES = Config().max_virtual_nodes
 
 
 def locate(
@@ -58,9 +64,14 @@ def locate(
 
 
 def status(*, asking: Asking = PLAIN) -> int:
-    """Show one node as it sees itself; status 1 while too few replicas of its range can be written."""
-    description = ask(asking, lambda client: client.describe(timeout=asking.patience))
-    health = Health.of([description], ready=description.phase == "active" and not description.pending)
+    """Show one node as it sees itself; status 1 while too few replicas of its range can be written.
+
+    Of several virtual nodes the first is shown, with the health of the worst.
+    """
+    descriptions = ask(asking, lambda client: _descriptions(client, asking.patience))
+    description = descriptions[0]
+    ready = all(each.phase == "active" and not each.pending for each in descriptions)
+    health = Health.of(descriptions, ready=ready)
     if asking.json:
         print_json(
             {
@@ -79,13 +90,14 @@ def status(*, asking: Asking = PLAIN) -> int:
         rows: list[tuple[object, ...]] = [
             ("address", description.me.address),
             ("id", hexadecimal(description.me.id)),
+            *([("places", len(descriptions))] if len(descriptions) > 1 else []),
             ("phase", description.phase),
             ("predecessor", _in_words(description.predecessor)),
             *(("successors" if not at else "", _in_words(peer)) for at, peer in enumerate(description.successors)),
             ("keys", description.keys),
             ("bytes", description.bytes),
             ("peers", description.peers),
-            ("health", health.state),
+            ("health", f"{health.state}{', storage failed' if health.storage_failed else ''}"),
             (
                 "ring",
                 f"{'in order' if health.in_order else 'not in order'}, {'formed' if health.formed else 'forming'}",
@@ -95,7 +107,30 @@ def status(*, asking: Asking = PLAIN) -> int:
             ("last repair", "never" if health.last_repair is None else f"{health.last_repair:.0f} s ago"),
         ]
         print_columns(rows)
-    return Status.FAILED if description.unsafe else Status.FINE
+    return Status.FAILED if health.unsafe else Status.FINE
+
+
+async def _descriptions(client: Client, patience: float) -> list[Description]:
+    """Return how the virtual nodes of an address describe themselves, the one that answers for it first.
+
+    Who has no such place does not answer, and who has answers in the order of the questions: so, once a question behind
+    that about a place is answered, the place is known not to be there.
+    """
+    found = [await client.describe(timeout=patience)]
+    bits = Config().bits
+    for index in range(_MOST_PLACES):
+        peer = Peer.at(found[0].me.address, index, bits=bits)
+        if peer == found[0].me:
+            continue
+        asked = client._asker.perform(Describe(), patience, peer.id)
+        await client.describe(timeout=patience)
+        if not asked.ended:
+            client._abandon(asked)
+            break
+        description = succeeded(await client._wait(asked))
+        assert isinstance(description, Description)
+        found.append(description)
+    return found
 
 
 def ring(*, asking: Asking = PLAIN) -> int:

@@ -13,8 +13,9 @@ import anyio
 import attrs
 from cyclopts import Parameter, validators
 
+from chord_adapters._errors import Closed, Timeout
 from chord_adapters._node import Node
-from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, Network, adapter
+from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, NamedPath, Network, adapter
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
 from chord_adapters.storage import Storage, StorageError
@@ -58,7 +59,7 @@ def node(
     network: Network = "chord",
     backend: Backend = "asyncio",
     data: Annotated[
-        Path | None,
+        NamedPath | None,
         Parameter(help="Keep the records in this folder, which is made if it is missing; without it, in memory."),
     ] = None,
     keep_outdated: Annotated[
@@ -69,7 +70,8 @@ def node(
         ),
     ] = False,
     record: Annotated[
-        Path | None, Parameter(help="Write all that the node is told and does to this new file, for `chord replay`.")
+        NamedPath | None,
+        Parameter(help="Write all that the node is told and does to this new file, for `chord replay`."),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -106,6 +108,7 @@ async def _live(wanted: _Wanted) -> int:
                 async with _opened(wanted) as node:
                     with working:
                         await _work(node, wanted)
+                    await _leave(node)
             tasks.cancel_scope.cancel()
     return Status.INTERRUPTED if living.cancel_called else Status.FINE
 
@@ -152,6 +155,22 @@ async def _work(node: Node, wanted: _Wanted) -> None:
     else:
         print(f"ready {node.address}", flush=True)
     await node.wait_closed()
+
+
+async def _leave(node: Node) -> None:
+    """Leave the ring; say so when the records could not be handed over, though there were others to take them."""
+    places = node._driver.nodes
+    others = {peer.address for place in places for peer in place.successors} - {node.address}
+    keys = sum(place.describe().keys for place in places)
+    try:
+        await node.leave(drain=True)
+    except Timeout:
+        if others:
+            say(
+                f"not all of the {keys} records here were handed over in time; the copies that others hold of them remain"
+            )
+    except Closed:
+        pass  # What it died of is told as the node is closed.
 
 
 async def _report(node: Node) -> None:

@@ -9,10 +9,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chord_adapters._arguments import Quorum
+from chord_adapters._errors import ValueTooLarge
 from chord_adapters.cli._files import STANDARD, opened, written
 from chord_adapters.cli._options import PLAIN, Asking, PathOrStandard, ask
 from chord_adapters.cli._outcome import NotFound, Status, UsageError
 from chord_adapters.cli._output import peer_fields, print_json, say
+from chord_proto.config import Config
+
+_LONGEST = Config().max_value_size
 
 Key = Annotated[str, Parameter(help="The name of the record, any text.")]
 IfVersion = Annotated[str | None, Parameter(help="Write only if the record has this version; status 5 otherwise.")]
@@ -44,7 +48,9 @@ def put(
         data = os.fsencode(value or "")
     else:
         with opened(file) as source:
-            data = source.read()
+            data = source.read(_LONGEST + 1)  # A device may have no end.
+        if len(data) > _LONGEST:
+            raise ValueTooLarge(f"the value is too large, the most is {_LONGEST} bytes")
     quorum = quorum_of(w)
     result = ask(
         asking,

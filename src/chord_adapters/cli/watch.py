@@ -28,12 +28,16 @@ def watch(
     ] = None,
     asking: Asking = PLAIN,
 ) -> int:
-    """Tell each change of a record as it comes, until interrupted; one line each, also with --json."""
+    """Tell each change of a record as it comes, until interrupted; one line each, also with --json.
+
+    --timeout is for the first answer: status 4 when there is none by then.
+    What cannot be reached later is tried again for ever.
+    """
     name = name_of(key)
 
     async def follow(client: Client) -> None:
         told = 0
-        async with client.watch(name, after=after) as watcher:
+        async with client._watch(name, after, within=asking.patience) as watcher:
             say(f"watching {key!r}")
             async for seen in watcher:
                 _print(seen, key, json=asking.json)

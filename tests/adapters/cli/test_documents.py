@@ -7,12 +7,16 @@ import os
 import re
 import time
 from base64 import b64decode
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chord_adapters.sync import Node
+from chord_adapters.storage import Batch, MemoryStorage, StorageError
+from chord_adapters.sync import Node, open_node
+from chord_proto.node import Node as CoreNode
+from chord_proto.operations import Description
 from tests.adapters.cli.command import Command
 
 
@@ -51,13 +55,15 @@ def test_conditions_and_quorums(chord: Command) -> None:
     """``--if-absent`` and ``--if-version`` end with status 5 and `VersionMismatch`; -w and -r say how many, --ttl how long."""
     first = chord.document("put", "lock", "mine", "--if-absent", "-w", "all", "--ttl", "3600")
     assert 3 == len(first["acked"])
-    for arguments in (
-        ("put", "lock", "theirs", "--if-absent"),
-        ("put", "lock", "theirs", "--if-version", "000000000001-0000-0000000000000001"),
-        ("delete", "lock", "--if-version", "000000000001-0000-0000000000000001"),
+    another = "the record has another version"
+    for words, *arguments in (
+        ("there is a record already", "put", "lock", "theirs", "--if-absent"),
+        (another, "put", "lock", "theirs", "--if-version", "000000000001-0000-0000000000000001"),
+        (another, "delete", "lock", "--if-version", "000000000001-0000-0000000000000001"),
     ):
         failed = chord(*arguments, "--json")
         assert 5 == failed.status
+        assert words == failed.error["message"]
         assert {"name": "VersionMismatch", "retryable": False, "outcome_unknown": False}.items() <= failed.error.items()
     entry = chord.document("get", "lock", "-r", "majority")
     assert (first["version"], b"mine") == (entry["version"], b64decode(entry["value"]))
@@ -146,6 +152,42 @@ def test_status(ring: list[Node], chord: Command) -> None:
     } == health.keys()  # fmt: skip
     assert ("small", True, True, False) == (health["state"], health["member"], health["formed"], health["unsafe"])
     assert "in order, formed" in chord.fine("status").decode()
+
+
+def test_status_of_a_failed_storage(chord: Command) -> None:
+    """It says so in words, not only that the node is unsafe."""
+
+    class Failing(MemoryStorage):
+        def apply(self, batch: Batch) -> None:
+            if any(write.changes for _, write in batch.writes):
+                raise StorageError("no more room")
+            super().apply(batch)
+
+    with open_node("127.0.0.1:0", storage=Failing()) as node:
+        node.wait_ready()
+        assert 1 == chord("put", "key", "value", "--node", node.address).status
+        said = chord("status", "--node", node.address)
+        assert (1, True) == (said.status, b"unsafe, storage failed\n" in said.out)
+        assert chord("status", "--node", node.address, "--json").document["health"]["storage_failed"]
+        node.abort()
+
+
+def test_status_of_virtual_nodes(chord: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The health is that of the worst of them."""
+
+    def describe(node: CoreNode) -> Description:
+        fields = {name: getattr(described(node), name) for name in signature(Description).parameters}
+        return Description(**fields | {"unsafe": node.me.index == 2})
+
+    described = CoreNode.describe
+    with open_node("127.0.0.1:0", virtual_nodes=3) as node:
+        node.wait_ready()
+        said = chord("status", "--node", node.address)
+        assert (0, 1) == (said.status, len(re.findall(rb"(?m)^places +3$", said.out)))
+        monkeypatch.setattr(CoreNode, "describe", describe)
+        said = chord("status", "--node", node.address, "--json")
+        assert (1, "unsafe") == (said.status, said.document["health"]["state"])
+        node.abort()
 
 
 def test_ring(ring: list[Node], chord: Command) -> None:

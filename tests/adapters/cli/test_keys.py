@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
+import time
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
+import attrs
+import msgspec
 import pytest
 
+from chord_adapters.cli.imports import _lines, _some
+from chord_adapters.cli.keys import HEAD
 from chord_adapters.sync import Node, open_node
 from tests.adapters.backends import QUICK
 from tests.adapters.cli.command import Command
@@ -68,6 +76,21 @@ def test_export_and_import_keep_everything(tmp_path: Path, ring: list[Node], cho
         assert mine == theirs
 
 
+def exported(*lines: dict[str, Any]) -> str:
+    """Return an export of these."""
+    return "".join(msgspec.json.encode(line).decode() + "\n" for line in (HEAD, *lines))
+
+
+def version_at(seconds: float) -> str:
+    """Return a version of that time."""
+    return f"{int(seconds * 1000):012x}-0000-0000000000000001"
+
+
+def record(name: bytes = b"k", value: bytes = b"", version: str = version_at(1), expires: int = 0) -> str:
+    """Return an export of one record."""
+    return exported({"value": value, "key": name, "version": version, "expires": expires})
+
+
 @pytest.mark.parametrize(
     "text, complaint",
     [
@@ -78,7 +101,18 @@ def test_export_and_import_keep_everything(tmp_path: Path, ring: list[Node], cho
         ('{"chord":"export","form":1}\n{"value":"","key":"","version":"x","expires":0}\n', "no version"),
         ('{"chord":"export","form":1}\n{"value":"","key":""}\n', "line 2"),
         ('{"chord":"export","form":1}\n{"value":"' + "A" * 40, "line 2"),
+        ('{"chord":"export","form":1}\n["value"]\n', "line 2: Expected `object`, got `array`"),
+        ('{"chord":"export","form":1}\n7\n', "line 2: Expected `object`, got `int`"),
+        ('{"chord":"export","form":1}\n{"key":""}\n', "line 2: Object missing required field `value`"),
+        ('{"chord":"export","form":1}\n{"value":5}\n', "line 2: Expected `bytes`, got `int`"),
+        ('{"chord":"export","form":1}\n' + "[" * 100_000, "line 2: "),
+        ('{"chord":"export","form":1}\n' + '{"value":"","x":' + "[" * 100_000, "line 2: it is nested too deeply"),
+        (record(value=bytes(4 * 1024 * 1024 + 1)), "line 2: the value has 4194305 bytes, the most is 4194304"),
+        (record(bytes(4097)), "line 2: the key has 4097 bytes, the most is 4096"),
+        (record(version="000000000001-0000-0000000000000001", expires=-1), "line 2: -1 is no time"),
+        (exported({"value": bytes(65_537)}), "line 2: the block has 65537 bytes, the most is 65536"),
     ],
+    ids=lambda text: text[:60],
 )
 def test_a_damaged_export_is_refused(text: str, complaint: str, tmp_path: Path, chord: Command) -> None:
     """With the number of the line, and nothing of that line is written."""
@@ -87,6 +121,66 @@ def test_a_damaged_export_is_refused(text: str, complaint: str, tmp_path: Path, 
     said = chord("import", str(file))
     assert 1 == said.status
     assert complaint in said.err.decode()
+    assert 1 == len(said.err.splitlines())
+
+
+def test_a_record_that_the_node_refuses(tmp_path: Path, chord: Command) -> None:
+    """The line is named when the ring takes less than an export may have, and when it is not there."""
+    file = tmp_path / "refused"
+    config = attrs.evolve(QUICK, max_value_size=1000, max_key_size=1024)
+    with open_node("127.0.0.1:0", config=config) as small:
+        small.wait_ready()
+        where = ["--node", small.address, "--timeout", "5"]
+        for text, complaint in (
+            (record(value=bytes(2000)), "line 2: the value is too large"),
+            (record(bytes(2000)), "line 2: the node that was asked refuses these arguments"),
+        ):
+            file.write_text(text, encoding="utf-8")
+            said = chord("import", str(file), *where)
+            assert (1, f"chord: {complaint}\n") == (said.status, said.err.decode())
+    said = chord("import", str(file), *where[:2], "--timeout", "0.3")
+    assert (4, f"chord: line 2: {small.address} cannot be reached\n") == (said.status, said.err.decode())
+
+
+def test_a_version_of_the_future(tmp_path: Path, chord: Command) -> None:
+    """The clock is told to be the reason why no replica takes it."""
+    file = tmp_path / "future"
+    file.write_text(record(version=version_at(time.time() + 3600)), encoding="utf-8")
+    said = chord("import", str(file), "--timeout", "0.5")
+    assert 4 == said.status
+    assert re.fullmatch(r"chord: line 2: the version is 3\d{3} s ahead of the clock here, .*\n", said.err.decode())
+
+
+def test_what_made_no_difference_is_counted(tmp_path: Path, chord: Command) -> None:
+    """What is newer on the ring, and what has expired, is not told as written."""
+    newer = chord.document("put", "import/newer", "v")["version"]
+    lines = [
+        record(b"import/new", b"value"),
+        record(b"import/newer", b"old"),
+        record(b"import/expired", b"value", expires=1),
+        exported({"value": b"block"}),
+    ]
+    file = tmp_path / "some"
+    file.write_text(lines[0] + "".join(text.partition("\n")[2] for text in lines[1:]), encoding="utf-8")
+    told = {"records": 1, "blocks": 1, "bytes": 10, "newer": 1, "expired": 1}
+    assert told == chord.document("import", str(file))
+    words = b"chord: imported 1 records and 1 blocks, 10 bytes; 1 are newer on the ring; 1 had expired\n"
+    assert words == chord("import", str(file)).err
+    assert newer == chord.document("get", "import/newer")["version"]
+
+
+def test_few_bytes_are_read_ahead() -> None:
+    """Not only the number of records that are written at once is bounded, but their bytes."""
+    block, large = (
+        {"value": bytes(60_000)},
+        {"value": bytes(4_000_000), "key": b"", "version": version_at(1), "expires": 0},
+    )
+    source = io.BytesIO(exported(*[block] * 40, *[large] * 9).encode())
+    lines = _lines(source, 1)
+    sizes = []
+    while batch := _some(lines):
+        sizes.append((len(batch), sum(line.size for line in batch)))
+    assert [(32, 32 * 60_000), (8 + 5, 8 * 60_000 + 5 * 4_000_000), (4, 4 * 4_000_000)] == sizes
 
 
 def test_bad_usage(chord: Command) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chord_adapters import NoQuorum
+from chord_adapters._client import Client
+from chord_adapters.sync import open_node
 from tests.adapters.cli.command import Command
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -20,6 +23,7 @@ ASKING = [
     ["locate", "key"],
     ["status"],
     ["ring"],
+    ["watch", "key"],
 ]
 """A right use of every command that asks a node."""
 
@@ -62,6 +66,17 @@ def test_another_network(arguments: list[str], chord: Command) -> None:
     assert "error" in done.document
 
 
+@pytest.mark.parametrize("after", [[], ["--after", "000000000001-0000-0000000000000001"]], ids=["now", "after"])
+def test_a_watch_that_never_begins(after: list[str], chord: Command) -> None:
+    """``watch`` ends as ``get`` does when nobody listens, and when the node there is no member of a ring."""
+    with open_node("127.0.0.1:0", join=[f"127.0.0.1:{free_port()}"]) as lonely:
+        for address in (f"127.0.0.1:{free_port()}", lonely.address):
+            where = ["--node", address, "--timeout", "0.5"]
+            got = chord("get", "key", *where)
+            watched = chord("watch", "key", *after, *where)
+            assert (4, b"", got.err) == (watched.status, watched.out, watched.err)
+
+
 @pytest.mark.parametrize(
     "arguments, status",
     [
@@ -98,3 +113,27 @@ def test_too_large(tmp_path: Path, chord: Command) -> None:
     assert 1 == done.status
     assert "ValueTooLarge" == done.document["error"]["name"]
     assert 3 == chord("get", "large").status
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("arguments", [["put", "key", "value"], ["delete", "key"]], ids=lambda each: str(each[0]))
+def test_a_person_is_told_of_an_unknown_outcome(
+    arguments: list[str], unknown: bool, chord: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that may have taken effect all the same does not read like one that certainly has not."""
+
+    async def fail(*_: object) -> None:
+        raise NoQuorum("too few replicas were reached", outcome_unknown=unknown)
+
+    monkeypatch.setattr(Client, "_perform", fail)
+    said = chord(*arguments)
+    doubt = "; whether it was written is not known" if unknown else ""
+    assert (4, f"chord: too few replicas were reached{doubt}\n") == (said.status, said.err.decode())
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "-"])
+def test_no_end(source: str, chord: Command) -> None:
+    """Of what is too large no more is read than it takes to know that."""
+    said = chord("put", "endless", "--file", source, stdin=bytes(4 * 1024 * 1024 + 1))
+    assert (1, b"chord: the value is too large, the most is 4194304 bytes\n") == (said.status, said.err)
+    assert 0 == chord("put", "longest", "--file", "-", stdin=bytes(4 * 1024 * 1024)).status

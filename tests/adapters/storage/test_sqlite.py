@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -403,6 +404,36 @@ def test_a_disk_that_does_not_synchronise(disk: Disk, tmp_path: Path) -> None:
         storage.apply(keep(record(b"b")))
     storage.close()
     assert held(storage) in ([], [record(b"a")])
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_was_removed_or_replaced(what: str, replaced: bool, filled: SqliteStorage) -> None:
+    """What goes into a file that nobody will find again is not called durable."""
+    filled.load()
+    filled.apply(keep(record(b"c")))
+    path = filled.file if what == "file" else filled.path
+    path.rename(path.with_name("elsewhere"))
+    if replaced:
+        path.touch()
+    words = f"{filled.file} was removed or replaced while it was in use"
+    with pytest.raises(StorageError, match=re.escape(words)):
+        filled.apply(keep(record(b"d")))
+    with pytest.raises(StorageError, match=re.escape(f"has failed before: {words}")):
+        filled.apply(keep(record(b"e")))
+    filled.close()
+
+
+def test_the_current_folder_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder named from where the process is stays the same folder."""
+    monkeypatch.chdir(tmp_path)
+    storage = SqliteStorage("data")
+    storage.load()
+    monkeypatch.chdir("/")
+    storage.apply(keep(record(b"a")))
+    storage.close()
+    monkeypatch.chdir(tmp_path)
+    assert [record(b"a")] == held(storage)
 
 
 # Without apsw
