@@ -78,6 +78,7 @@ def noted(*steps: str) -> list[str]:
     """
     history = History()
     for step in steps:
+        step, _, other = step.partition(" as ")
         *how, kind, number = ["", *step.split()] if " " in step else ["", step, ""]
         if kind == "lose":
             history.lose("k")
@@ -87,7 +88,7 @@ def noted(*steps: str) -> list[str]:
         elif not number:
             getattr(history, kind)()
         else:
-            value, version = (None, None) if number == "-" else (number.encode(), f"v{number}")
+            value, version = (None, None) if number == "-" else (number.encode(), f"v{other or number}")
             given = value if kind == "put" else None
             operation = history.begin(kind, "k", given, strict="one" not in how, mortal="mortal" in how)
             if "unknown" not in how:
@@ -137,3 +138,31 @@ def test_what_binds_whoever_comes_later(steps: list[str], expected: list[str]) -
 def test_what_was_read_and_never_acknowledged(happened: list[str], expected: list[str]) -> None:
     """It binds who reads afterwards, as long as all are there who may have it."""
     assert expected == noted("put 1", "unknown put 2", "get 2", *happened, "get 1")
+
+
+@pytest.mark.parametrize(
+    "steps, expected",
+    [
+        (["disturb", "delete 1", "put 2", "final", "get -"], ["D1"]),
+        (["disturb", "put 1", "put 2", "final", "get 1 as 3"], ["D1"]),
+        (["disturb", "put 1", "final", "get 1 as 3"], []),
+        (["put 1", "final", "get 1 as 3"], ["D6"]),
+    ],
+    ids=", ".join,
+)
+def test_what_two_owners_have_decided(steps: list[str], expected: list[str]) -> None:
+    """A write may have two versions where there were two owners; but it is not back once it was replaced."""
+    assert expected == noted(*steps)
+
+
+def test_a_deletion_under_way_while_there_are_two_owners() -> None:
+    """It was acknowledged in one version, and decided in a later one, too: what was put meanwhile may be gone."""
+    history = History()
+    history.disturb()
+    deletion = history.begin("delete", "k")
+    put = history.begin("put", "k", b"2")
+    history.end(put, "v2")
+    history.end(deletion, "v1")
+    history.steadied()
+    history.end(history.begin("get", "k"), None)
+    assert [] == history.problems()

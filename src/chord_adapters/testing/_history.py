@@ -182,23 +182,26 @@ def _problems(operations: list[Operation]) -> Iterator[tuple[str, str]]:
     endings = [each for each in writes if each.kind == "delete" or each.mortal]
     known: dict[str, bytes | None] = {}
     for each in sorted((each for each in operations if each.is_done), key=lambda each: each.ended or 0):
-        floor = max((other.version or "" for other in operations if _binds(other, each)), default="")
+        binding = [other for other in operations if _binds(other, each)]
+        last = max(binding, key=lambda other: other.version or "", default=None)
+        floor = "" if last is None else last.version or ""
         order = "D1" if each.final else "D10"
         if each.kind != "get":
             assert each.version is not None
             if each.version <= floor:
                 yield order, f"{each.kind} got version {each.version} after {floor} was known"
         elif each.version is None:
-            if floor and not any(_explains(gone, floor, each) for gone in endings):
+            if last is not None and not any(_explains(gone, last, each) for gone in endings):
                 yield order, f"nothing is read after {floor} was known, and no deletion explains it"
         else:
             written = by_value.get(each.value)
             if written is None or written.began > (each.ended or 0):
                 yield "D9", f"{each.value!r} is read, and nobody has written it"
-            elif (
-                written.version not in (None, each.version) and written.era >= 0
-            ):  # Else two owners may have decided it.
-                yield "D6", f"{each.value!r} is read in version {each.version}, it was written in {written.version}"
+            elif written.version not in (None, each.version):
+                if written.era >= 0:
+                    yield "D6", f"{each.value!r} is read in version {each.version}, it was written in {written.version}"
+                elif any(_came_after(other, written) for other in binding):
+                    yield order, f"{each.value!r} is back as {each.version}, it was replaced as {written.version}"
             if each.version < floor:
                 yield order, f"version {each.version} is read after {floor} was known"
         if each.version is not None and known.setdefault(each.version, each.value) != each.value:
@@ -216,5 +219,16 @@ def _binds(one: Operation, other: Operation) -> bool:
     return one.era != other.era or one.strict
 
 
-def _explains(gone: Operation, floor: str, read: Operation) -> bool:
-    return gone.began < (read.ended or 0) and (gone.version is None or gone.version >= floor)
+def _explains(gone: Operation, last: Operation, read: Operation) -> bool:
+    if gone.began >= (read.ended or 0):
+        return False
+    decided_once = gone.version is not None and gone.version < (last.version or "")
+    return not decided_once or (gone.era < 0 and not _came_after(last, gone))
+
+
+def _came_after(one: Operation, other: Operation) -> bool:
+    """Tell whether ``one`` began when ``other`` was over, and replaced it.
+
+    Where there were two owners both may have decided a write, one of them later; but then it was under way still.
+    """
+    return other.ended is not None and one.began > other.ended and (one.version or "") > (other.version or "")
