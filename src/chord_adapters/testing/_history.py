@@ -122,23 +122,27 @@ class History:
             operation.era = -1
         operation.lost, operation.departed = self._lost[operation.key], self._departed
 
+    def fail(self, operation: Operation) -> None:
+        """Note that it is known to have had no effect; of one whose outcome is unknown nothing is noted."""
+        operation.failed = True
+
     async def put(self, client: Asked, key: str, *, timeout: float = 5.0) -> None:
         """Write a value that nobody else writes."""
         value = b"%d" % next(self._values)
         operation = self.begin("put", key, value)
-        with _Outcome(operation):
+        with _Outcome(self, operation):
             self.end(operation, (await client.put(key, value, timeout=timeout)).version)
 
     async def delete(self, client: Asked, key: str, *, timeout: float = 5.0) -> None:
         """Delete."""
         operation = self.begin("delete", key)
-        with _Outcome(operation):
+        with _Outcome(self, operation):
             self.end(operation, (await client.delete(key, timeout=timeout)).version)
 
     async def get(self, client: Asked, key: str, *, timeout: float = 5.0) -> bool:
         """Read from a majority; tell whether there was an answer."""
         operation = self.begin("get", key)
-        with _Outcome(operation):
+        with _Outcome(self, operation):
             entry = await client.get(key, r="majority", timeout=timeout)
             self.end(operation, *((None, None) if entry is None else (entry.version, entry.value)))
         return operation.is_done
@@ -164,6 +168,7 @@ class History:
 
 @attrs.frozen
 class _Outcome:
+    history: History
     operation: Operation
 
     def __enter__(self) -> None:
@@ -172,7 +177,8 @@ class _Outcome:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, Closed) or not isinstance(error, ChordError):
             return False
-        self.operation.failed = self.operation.kind == "get" or not error.outcome_unknown
+        if self.operation.kind == "get" or not error.outcome_unknown:
+            self.history.fail(self.operation)
         return True
 
 

@@ -144,8 +144,8 @@ class Ledger:
             self.history.end(noted, result.version)
         elif isinstance(result, Fetched):
             self.history.end(noted, None if result.value is None else result.version, result.value)
-        else:
-            noted.failed = not (isinstance(result, Failed) and result.outcome_unknown)
+        elif not (isinstance(result, Failed) and result.outcome_unknown):
+            self.history.fail(noted)
 
     def _compare(self, result: object, expected: str, name: Name) -> None:
         if expected and isinstance(result, Fetched) and (result.version is None or result.version < expected):
