@@ -221,7 +221,7 @@ class Frame:
     def _slept(self) -> None:
         """Others may have taken this node for dead, and what waits to be read may have been decided by them."""
         if self.ring.phase is Phase.ACTIVE and self.ctx.routing.predecessor is not None:
-            self.ranges.doubt()
+            self.ranges.on_slept()
 
     def _nothing(self) -> None:
         pass

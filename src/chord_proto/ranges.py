@@ -201,6 +201,13 @@ class Ranges:
         self.grants.let_go(self.owned)
         self._want_missing()
 
+    def on_slept(self) -> None:
+        """Nothing reached this node for a while: whatever it held or was granted others may have taken for orphaned."""
+        for pending in list(self.pending.values()):
+            self._forget(pending)
+        self.grants.let_go(self.held)
+        self._want_missing()
+
     def on_returned(self, peer: Peer) -> None:
         """Somebody lives who was taken for dead: what came here without it may be incomplete."""
         without = Places(self.held.size)

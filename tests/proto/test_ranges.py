@@ -461,6 +461,29 @@ def test_what_waited_while_a_node_slept(slept: float, decided: int) -> None:
     assert 1 - decided == len(sent(TakeOver, effects))
 
 
+def test_what_was_being_fetched_while_a_node_slept() -> None:
+    """A grant of then is no grant any more: others may have taken the arc for orphaned, and its copies be old."""
+    rig, node = joined()
+    grant(rig)
+    pulling = rig.asked(GetDigest)
+    rig.now += 2.1
+    effects = rig.tick(node)
+    assert [(200, 10)] == [(asked.start, asked.end) for asked in sent(TakeOver, effects)]
+    rig.reply(pulling, Digest, 0, bytes(16))
+    assert not node.ready
+    grant(rig)
+    rig.reply([p.message for p in rig.under_way if isinstance(p.message, GetDigest)][-1], Digest, 0, bytes(16))
+    assert node.ready
+
+
+def test_what_is_kept_for_others_while_a_node_slept() -> None:
+    """It is no longer granted: who wants it may have it from elsewhere by now."""
+    rig, node = old_owner()
+    rig.now += 2.1
+    effects = rig.receive(node, request(TakeOver, peer(240), node, 200, 240, True, number=12))
+    assert ([], 1) == (sent(Granted, effects), len(sent(Elsewhere, effects)))
+
+
 def test_who_is_alone_has_missed_nothing() -> None:
     """A ring of one goes on after it has slept."""
     rig = Rig()
