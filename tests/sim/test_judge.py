@@ -146,6 +146,7 @@ def test_what_was_read_and_never_acknowledged(happened: list[str], expected: lis
         (["disturb", "delete 1", "put 2", "final", "get -"], ["D1"]),
         (["disturb", "put 1", "put 2", "final", "get 1 as 3"], ["D1"]),
         (["disturb", "put 1", "final", "get 1 as 3"], []),
+        (["disturb", "put 1", "steadied", "get 1 as 3", "get 1 as 3"], []),
         (["put 1", "final", "get 1 as 3"], ["D6"]),
     ],
     ids=", ".join,

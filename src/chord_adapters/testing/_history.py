@@ -233,8 +233,10 @@ def _explains(gone: Operation, last: Operation, read: Operation) -> bool:
 
 
 def _came_after(one: Operation, other: Operation) -> bool:
-    """Tell whether ``one`` began when ``other`` was over, and replaced it.
+    """Tell whether ``one`` began when ``other`` was over, and replaced it, or read what replaced it.
 
     Where there were two owners both may have decided a write, one of them later; but then it was under way still.
     """
+    if one.kind == "get" and one.value == other.value:
+        return False
     return other.ended is not None and one.began > other.ended and (one.version or "") > (other.version or "")
