@@ -343,7 +343,7 @@ class World:
         self._wait("S18", self._all_ready, within=60.0, explain=self._who_is_not_ready)
         self.overseer.check_ring({"A", "Q"})
         self.ledger.history.final = True
-        if not self.parted:
+        if not self.parted and self.ledger.history.steady:  # Else a copy may be with who was taken for the owner.
             self._read_all()
         self._wait("D4", self._records_in_place, within=60.0, every=0.25, explain=self._what_is_out_of_place)
         self._read_all()
