@@ -22,6 +22,9 @@ class Wire(Protocol):
     def wake(self) -> None:
         """Take ``Link.take()`` by the end of this turn and send it."""
 
+    def covers(self, host: str) -> bool:
+        """Tell whether the other side has shown that it is this host; always where nobody shows anything."""
+
     def pending(self) -> int:
         """Return how many bytes were taken and are not sent yet."""
 
@@ -68,6 +71,8 @@ class Link:
     """What came and waits until the other side has read the answers to what came before; nothing more is read then."""
     stalled: float | None = None
     """Since when the queue is too long."""
+    shown: Address = ""
+    """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
     """We are done with it: whatever comes on it is ignored."""
 
@@ -110,6 +115,8 @@ class LinkCounters:
     """Connections closed because the other side did not read."""
     held: int = 0
     """How often a connection had to wait until the other side had read its answers."""
+    impostors: int = 0
+    """Connections closed because the other side spoke for an address that its certificate does not cover."""
     turned_away: int = 0
     """Connections not accepted because there were too many."""
     dropped: int = 0

@@ -6,6 +6,7 @@ request came, which is known by a name such as ``in:17``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
@@ -17,6 +18,8 @@ from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
 __all__ = ["Contact", "Link", "LinkCounters", "Links", "Loss", "Standing", "Wire"]
+
+_log = logging.getLogger("chord_adapters")
 
 MAX_OUTBOUND = 256
 """Most connections dialled at once; the one unused for longest makes way.  A ring member needs some tens."""
@@ -244,12 +247,29 @@ class Links:
                     self.held[link] = None
                 return worked
             worked = True
-            self._receive(link.backlog.popleft(), link.name)
+            message = link.backlog.popleft()
+            if message.source is None or self._may_speak_for(link, message.source.address):
+                self._receive(message, link.name)
         if link in self.held:
             del self.held[link]
             if link.wire is not None and not link.closed:
                 link.wire.wake()  # So that it reads on.
         return worked
+
+    def _may_speak_for(self, link: Link, address: Address) -> bool:
+        """Tell whether the other side is who it says; close the connection if not."""
+        if address == link.shown:
+            return True
+        assert link.wire is not None
+        if not link.wire.covers(address.rpartition(":")[0].strip("[]")):
+            self.counters.impostors += 1
+            _log.warning(
+                "a peer speaks for %s, which its certificate does not cover: its connection is closed", address
+            )
+            self._close(link)
+            return False
+        link.shown = address
+        return True
 
     def _greeted(self, link: Link, now: float) -> None:
         """See how the exchange of hellos ended, if it did."""
@@ -263,6 +283,9 @@ class Links:
                 link.wire.wake()
                 self._close(link, politely=True)
         elif connection.established:
+            claimed = connection.remote_address
+            if claimed and not link.dialled and not self._may_speak_for(link, claimed):
+                return
             if link.dialled:
                 self.contact(link.name).standing = Standing.UP
                 self._send_waiting(link)

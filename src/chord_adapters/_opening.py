@@ -20,6 +20,7 @@ from chord_adapters._keeper import Keeper, begin
 from chord_adapters._kept import KeptDriver
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime
+from chord_adapters._tls import Tls, tls_of
 from chord_adapters.storage import Storage
 from chord_proto.config import Config
 from chord_proto.connection import Hello
@@ -45,6 +46,7 @@ class Opening:
     seed: int
     record: Path | None
     storage: Storage | None
+    tls: Tls | None
 
     @classmethod
     def of(
@@ -59,8 +61,9 @@ class Opening:
         seed: int | None,
         record: FilePath | None,
         storage: Storage | None,
+        tls: Tls | FilePath | None = None,
     ) -> Opening:
-        """Check the arguments; raises `ValueError` and `TypeError`."""
+        """Check the arguments; raises `ValueError` and `TypeError`, and `OSError` for certificates."""
         where = parse(listen, what="listen address", port_zero=True)
         told = None if advertise is None else parse(advertise, what="advertise address", port_zero=True)
         if (told or where).is_wildcard:
@@ -86,6 +89,7 @@ class Opening:
             seed=secrets.randbits(64) if seed is None else seed,
             record=None if record is None else Path(record),
             storage=storage,
+            tls=tls_of(tls),
         )
 
     async def keeper(self, runtime: Runtime) -> Keeper | None:

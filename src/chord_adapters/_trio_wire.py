@@ -12,6 +12,7 @@ from chord_adapters._address import tune
 from chord_adapters._engine import Engine
 from chord_adapters._links import HIGH_WATER, READ_SIZE, Link
 from chord_adapters._runtime import Outcome
+from chord_adapters._tls import covers
 
 
 class Home(Protocol):
@@ -58,10 +59,14 @@ class TrioWaiter:
 class TrioWire:
     """One TCP connection: one task reads, one writes all that is queued when it gets its turn."""
 
-    def __init__(self, runtime: Home, stream: trio.SocketStream) -> None:
+    def __init__(
+        self, runtime: Home, stream: trio.SocketStream, secured: trio.SSLStream[trio.SocketStream] | None = None
+    ) -> None:
         self.link: Link | None = None
         self._runtime = runtime
-        self._stream = stream
+        self._socket = stream.socket
+        self._secured = secured
+        self._stream: trio.abc.Stream = stream if secured is None else secured
         self._scope = trio.CancelScope()
         self._wanted = trio.Event()
         self._drained = trio.Event()
@@ -80,7 +85,7 @@ class TrioWire:
                     await self._read(self.link)
                     self._scope.cancel()
         finally:
-            self._stream.socket.close()
+            self._socket.close()
             self._runtime.lost(self)
             self._runtime.engine.lost(self.link)
 
@@ -112,6 +117,10 @@ class TrioWire:
         rest, self._rest = self._rest, b""
         return rest or link.take()
 
+    def covers(self, host: str) -> bool:
+        certificate = None if self._secured is None else self._secured.getpeercert()
+        return certificate is None or covers(certificate, host)
+
     def wake(self) -> None:
         self._wanted.set()
 
@@ -120,14 +129,14 @@ class TrioWire:
 
     def close(self) -> None:
         self._closing = True
-        if not self._sending:
+        if not self._sending and self._secured is None:
             self._send_at_once()
         self.wake()
 
     def _send_at_once(self) -> None:
         """Send what the system takes without waiting: a goodbye must go out though all tasks are being cancelled."""
         assert self.link is not None
-        descriptor = self._stream.socket.fileno()
+        descriptor = self._socket.fileno()
         data = self._take(self.link)
         if descriptor < 0 or not data:
             return
@@ -141,4 +150,4 @@ class TrioWire:
 
     def abort(self) -> None:
         self._scope.cancel()
-        self._stream.socket.close()
+        self._socket.close()

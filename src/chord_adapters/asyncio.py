@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from chord_adapters._address import listening_socket, parse, tune
+from chord_adapters._address import listening_socket, parse
+from chord_adapters._asyncio_wire import AsyncioWaiter, AsyncioWire
 from chord_adapters._client import Client
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
@@ -34,12 +35,12 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, HIGH_WATER, READ_SIZE, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
-from chord_adapters._runtime import Outcome
 from chord_adapters._scan import Key
+from chord_adapters._tls import HANDSHAKE_TIMEOUT, Tls, tls_of
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
 from chord_adapters.storage import Storage
@@ -68,6 +69,7 @@ __all__ = [
     "StorageFailed",
     "StoredValue",
     "Timeout",
+    "Tls",
     "Unreachable",
     "ValueTooLarge",
     "VersionMismatch",
@@ -92,6 +94,7 @@ async def open_node(
     advertise: str | None = None,
     seed: int | None = None,
     record: FilePath | None = None,
+    tls: Tls | FilePath | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
 
@@ -103,6 +106,9 @@ async def open_node(
     ``storage`` keeps the records, see `chord_adapters.storage`; without one they live in memory.  It is loaded on
     entering, and closed when the node has ended.  A node that was a member before joins by the members that it knew,
     too; if it finds none within some seconds, it is a ring of its own, which merges with others later.
+
+    ``tls`` is the folder of this machine's certificate (``chord tls``), or a `Tls`: then nobody gets in, as a node or as a
+    client, who has none of the same authority, and who speaks for an address that its own does not cover is refused.
 
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
     Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, a file that exists or a storage
@@ -118,8 +124,9 @@ async def open_node(
         advertise=advertise,
         seed=seed,
         record=record,
+        tls=tls,
     )
-    runtime = _Runtime()
+    runtime = _Runtime(opening.tls)
     patience = 0.0
     try:
         driver = await runtime.open(opening)
@@ -137,12 +144,15 @@ async def open_node(
 
 
 @asynccontextmanager
-async def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> AsyncIterator[Client]:
+async def connect(
+    address: str, *, network: str = "chord", config: Config = _CONFIG, tls: Tls | FilePath | None = None
+) -> AsyncIterator[Client]:
     """Ask the node at ``address`` for everything, without being one; it is dialled with the first call.
 
-    Of ``config`` count ``bits``, ``operation_timeout`` and the sizes.  Raises `ValueError` and `TypeError`.
+    Of ``config`` count ``bits``, ``operation_timeout`` and the sizes.  ``tls`` is what `open_node` takes; a ring with it
+    lets no others in.  Raises `ValueError` and `TypeError`, and `OSError` for certificates that cannot be read.
     """
-    runtime = _Runtime()
+    runtime = _Runtime(tls_of(tls))
     asker, client = client_of(runtime, address, network=network, config=config)
     runtime.engine = asker
     try:
@@ -154,131 +164,22 @@ async def connect(address: str, *, network: str = "chord", config: Config = _CON
         raise asker.closed()
 
 
-class _Waiter:
-    """Lets one task wait for one outcome."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[Outcome] = loop.create_future()
-
-    def resolve(self, outcome: Outcome) -> None:
-        if not self._future.done():
-            self._future.set_result(outcome)
-
-    async def wait(self) -> Outcome:
-        if self._future.done():
-            await asyncio.sleep(0)  # A task with nothing to wait for must not keep the loop to itself.
-        return await self._future
-
-
-class _Wire(asyncio.BufferedProtocol):
-    """One TCP connection; what is queued in one turn of the loop leaves in one write."""
-
-    def __init__(self, runtime: _Runtime, link: Link | None) -> None:
-        self._runtime = runtime
-        self._link = link
-        self._transport: asyncio.Transport | None = None
-        self._scheduled = False
-        self._paused = False
-
-    # What asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        tune(transport.get_extra_info("socket").setsockopt)
-        transport.set_write_buffer_limits(high=HIGH_WATER)
-        self._runtime.wires.add(self)
-        if self._link is not None:
-            self._runtime.engine.dialled(self._link, self)
-        else:
-            self._link = self._runtime.engine.accepted(self)
-            if self._link is None:
-                transport.abort()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._runtime.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if self._link is not None:
-            self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
-            if self._link.backlog:
-                self._read_on()
-
-    def pause_writing(self) -> None:
-        self._paused = True
-        self._read_on()
-
-    def resume_writing(self) -> None:
-        self._paused = False
-        self.wake()
-
-    def _read_on(self) -> None:
-        """Read, or do not: who does not read our answers need not ask for more."""
-        if self._transport is None or self._link is None or self._transport.is_closing():
-            return
-        if self._link.backlog or (self._paused and not self._link.dialled):
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._runtime.lost(self)
-        if self._link is not None:
-            self._runtime.engine.lost(self._link)
-
-    # What the links call
-
-    def wake(self) -> None:
-        if not self._scheduled and not self._paused:
-            self._scheduled = True
-            self._runtime.loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        if not self._paused:
-            self._write()
-        if self._paused or self._transport is None or self._link is None or self._transport.is_closing():
-            return
-        if not self._transport.is_reading():
-            self._runtime.engine.drained(self._link)
-            self._read_on()
-
-    def _write(self) -> None:
-        assert self._transport is not None
-        assert self._link is not None
-        if not self._transport.is_closing() and (data := self._link.take()):
-            self._transport.write(data)
-
-    def pending(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
-
-    def close(self) -> None:
-        self._write()
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-
 class _Runtime:
     """What the loop does for one node or client."""
 
     engine: Engine
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None) -> None:
+        self.tls = tls
         self.loop = asyncio.get_running_loop()
-        self.wires: set[_Wire] = set()
+        self.wires: set[AsyncioWire] = set()
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._server: asyncio.Server | None = None
         self._dials: dict[Link, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._stopped = False
+        self.is_stopped = False
         self._all_gone: asyncio.Future[None] | None = None
         self._worker: Worker | None = None
 
@@ -291,7 +192,12 @@ class _Runtime:
             keeper = await opening.keeper(self)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
             self._server = await self.loop.create_server(
-                lambda: _Wire(self, None), sock=sock, backlog=128, start_serving=False
+                lambda: AsyncioWire(self, None),
+                sock=sock,
+                backlog=128,
+                start_serving=False,
+                ssl=None if opening.tls is None else opening.tls.server,
+                ssl_handshake_timeout=None if opening.tls is None else HANDSHAKE_TIMEOUT,
             )
             await self._server.start_serving()
         except BaseException:
@@ -370,7 +276,7 @@ class _Runtime:
         else:
             server.close()
 
-    def lost(self, wire: _Wire) -> None:
+    def lost(self, wire: AsyncioWire) -> None:
         """Forget a connection that is closed."""
         self.wires.discard(wire)
         if not self.wires and self._all_gone is not None and not self._all_gone.done():
@@ -384,8 +290,8 @@ class _Runtime:
     def civil(self) -> float:
         return time.time()
 
-    def waiter(self) -> _Waiter:
-        return _Waiter(self.loop)
+    def waiter(self) -> AsyncioWaiter:
+        return AsyncioWaiter(self.loop)
 
     def wake_at(self, when: float) -> None:
         self._due = when
@@ -396,7 +302,7 @@ class _Runtime:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if self._stopped else self.loop.call_at(self._due, self._fire)
+        self._timer = None if self.is_stopped else self.loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
@@ -415,7 +321,11 @@ class _Runtime:
             await asyncio.sleep(delay)
             where = parse(link.name)
             async with asyncio.timeout(DIAL_TIMEOUT):
-                await self.loop.create_connection(lambda: _Wire(self, link), where.host, where.port)
+                tls = None if self.tls is None else self.tls.client
+                name = None if tls is None else where.host
+                await self.loop.create_connection(
+                    lambda: AsyncioWire(self, link), where.host, where.port, ssl=tls, server_hostname=name
+                )
             self._dials.pop(link, None)
         except (OSError, ValueError):
             # Taken out first, or hanging up would cancel this very task.
@@ -434,7 +344,7 @@ class _Runtime:
         self._worker.do(work, done)
 
     def stop(self) -> None:
-        self._stopped = True
+        self.is_stopped = True
         if self._server is not None:
             self._refuse(self._server)
         if self._timer is not None:

@@ -48,6 +48,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
+from chord_adapters._tls import Tls, tls_of
 from chord_adapters._watch import Event
 from chord_adapters.storage import Storage
 from chord_proto.config import Config
@@ -82,6 +83,7 @@ __all__ = [
     "StorageFailed",
     "StoredValue",
     "Timeout",
+    "Tls",
     "Unreachable",
     "ValueTooLarge",
     "VersionMismatch",
@@ -106,13 +108,15 @@ async def open_node(
     advertise: str | None = None,
     seed: int | None = None,
     record: FilePath | None = None,
+    tls: Tls | FilePath | None = None,
     simulation: Network | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node at ``listen`` as `chord_adapters.asyncio.open_node` does, in a simulated network.
 
     That is ``simulation``, or the one whose ``with`` block this is in, or else one that all share who run on the same
-    event loop.  ``seed`` is drawn from the network's unless given.
+    event loop.  ``seed`` is drawn from the network's unless given.  ``tls`` is looked at, and of no effect: nobody listens.
     """
+    tls_of(tls)
     net = simulation or current()
     driver = open_driver(
         net,
@@ -138,9 +142,15 @@ async def open_node(
 
 @asynccontextmanager
 async def connect(
-    address: str, *, network: str = "chord", config: Config = _CONFIG, simulation: Network | None = None
+    address: str,
+    *,
+    network: str = "chord",
+    config: Config = _CONFIG,
+    tls: Tls | FilePath | None = None,
+    simulation: Network | None = None,
 ) -> AsyncIterator[Client]:
     """Ask the node at ``address`` for everything, as `chord_adapters.asyncio.connect` does, in a simulated network."""
+    tls_of(tls)
     asker: Asker = open_client(simulation or current(), address, network=network, config=config)
     try:
         yield Client(asker)

@@ -40,6 +40,7 @@ from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValu
 from chord_adapters._scan import Key
 from chord_adapters._scan import Scanner as AsyncScanner
 from chord_adapters._sources import Readable
+from chord_adapters._tls import Tls
 from chord_adapters._transfer import Progress
 from chord_adapters._watch import Event, Seen
 from chord_adapters._watch import Watcher as AsyncWatcher
@@ -72,6 +73,7 @@ __all__ = [
     "StorageFailed",
     "StoredValue",
     "Timeout",
+    "Tls",
     "Unreachable",
     "ValueTooLarge",
     "VersionMismatch",
@@ -96,6 +98,7 @@ def open_node(
     advertise: str | None = None,
     seed: int | None = None,
     record: FilePath | None = None,
+    tls: Tls | FilePath | None = None,
 ) -> Iterator[Node]:
     """Open a node and leave the ring on exit; see `chord_adapters.asyncio.open_node`."""
     opening = open_async(
@@ -108,15 +111,19 @@ def open_node(
         advertise=advertise,
         seed=seed,
         record=record,
+        tls=tls,
     )
     with LoopThread() as thread, thread.entered(opening) as node:
         yield Node(node, thread)
 
 
 @contextmanager
-def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> Iterator[Client]:
+def connect(
+    address: str, *, network: str = "chord", config: Config = _CONFIG, tls: Tls | FilePath | None = None
+) -> Iterator[Client]:
     """Ask the node at ``address`` for everything; see `chord_adapters.asyncio.connect`."""
-    with LoopThread() as thread, thread.entered(connect_async(address, network=network, config=config)) as client:
+    asked = connect_async(address, network=network, config=config, tls=tls)
+    with LoopThread() as thread, thread.entered(asked) as client:
         yield Client(client, thread)
 
 

@@ -37,11 +37,12 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, MAX_INBOUND, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
+from chord_adapters._tls import HANDSHAKE_TIMEOUT, Tls, tls_of
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -71,6 +72,7 @@ __all__ = [
     "StorageFailed",
     "StoredValue",
     "Timeout",
+    "Tls",
     "Unreachable",
     "ValueTooLarge",
     "VersionMismatch",
@@ -96,6 +98,7 @@ async def open_node(
     advertise: str | None = None,
     seed: int | None = None,
     record: FilePath | None = None,
+    tls: Tls | FilePath | None = None,
 ) -> AsyncIterator[Node]:
     """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
 
@@ -107,6 +110,9 @@ async def open_node(
     ``storage`` keeps the records, see `chord_adapters.storage`; without one they live in memory.  It is loaded on
     entering, and closed when the node has ended.  A node that was a member before joins by the members that it knew,
     too; if it finds none within some seconds, it is a ring of its own, which merges with others later.
+
+    ``tls`` is the folder of this machine's certificate (``chord tls``), or a `Tls`: then nobody gets in, as a node or as a
+    client, who has none of the same authority, and who speaks for an address that its own does not cover is refused.
 
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
     Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, a file that exists or a storage
@@ -122,6 +128,7 @@ async def open_node(
         advertise=advertise,
         seed=seed,
         record=record,
+        tls=tls,
     )
     failure: BaseException | None = None
     driver: Driver | None = None
@@ -129,7 +136,7 @@ async def open_node(
     async with trio.open_nursery() as nursery:
         # What the body raises must not pass through the nursery, or it would come out as a group.
         try:
-            runtime = _Runtime(nursery)
+            runtime = _Runtime(nursery, opening.tls)
             driver = await runtime.open(opening)
             try:
                 yield Node(driver)
@@ -160,6 +167,7 @@ async def serve_node(
     advertise: str | None = None,
     seed: int | None = None,
     record: FilePath | None = None,
+    tls: Tls | FilePath | None = None,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a node, for ``node = await nursery.start(partial(serve_node, ...))``, as `open_node` does.
@@ -176,21 +184,26 @@ async def serve_node(
         advertise=advertise,
         seed=seed,
         record=record,
+        tls=tls,
     ) as node:
         task_status.started(node)
         await node.wait_closed()
 
 
 @asynccontextmanager
-async def connect(address: str, *, network: str = "chord", config: Config = _CONFIG) -> AsyncIterator[Client]:
+async def connect(
+    address: str, *, network: str = "chord", config: Config = _CONFIG, tls: Tls | FilePath | None = None
+) -> AsyncIterator[Client]:
     """Ask the node at ``address`` for everything, without being one; it is dialled with the first call.
 
-    Of ``config`` count ``bits``, ``operation_timeout`` and the sizes.  Raises `ValueError` and `TypeError`.
+    Of ``config`` count ``bits``, ``operation_timeout`` and the sizes.  ``tls`` is what `open_node` takes; a ring with it
+    lets no others in.  Raises `ValueError` and `TypeError`, and `OSError` for certificates that cannot be read.
     """
+    shown = tls_of(tls)
     failure: BaseException | None = None
     asker: Asker | None = None
     async with trio.open_nursery() as nursery:
-        runtime = _Runtime(nursery)
+        runtime = _Runtime(nursery, shown)
         try:
             asker, client = client_of(runtime, address, network=network, config=config)
             runtime.start(asker)
@@ -212,7 +225,8 @@ class _Runtime:
 
     engine: Engine
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, tls: Tls | None) -> None:
+        self._tls = tls
         self._nursery = nursery
         self._wires: set[TrioWire] = set()
         self._listener: trio.SocketListener | None = None
@@ -220,6 +234,8 @@ class _Runtime:
         self._sleep = trio.CancelScope()
         self._due = math.inf
         self._stopped = False
+        self._greeting = 0
+        """Connections on which the other side has not shown yet who it is."""
         self._all_gone = trio.Event()
         self._worker: Worker | None = None
 
@@ -280,13 +296,38 @@ class _Runtime:
                 if error.errno in _OUT_OF_RESOURCES:
                     await trio.sleep(_ACCEPT_PAUSE)
                 continue
-            wire = TrioWire(self, stream)
-            wire.link = self.engine.accepted(wire)
-            if wire.link is None:
-                stream.socket.close()
+            if self._tls is None:
+                self._take(TrioWire(self, stream))
+            elif self._greeting < MAX_INBOUND:
+                self._greeting += 1
+                self._spawn(self._greet, stream, self._tls)
             else:
-                self._wires.add(wire)
-                self._spawn(wire.run)
+                stream.socket.close()
+
+    def _take(self, wire: TrioWire) -> None:
+        """Take a connection that came in."""
+        wire.link = self.engine.accepted(wire)
+        if wire.link is None:
+            wire.abort()
+        else:
+            self._wires.add(wire)
+            self._spawn(wire.run)
+
+    async def _greet(self, stream: trio.SocketStream, tls: Tls) -> None:
+        """Let the other side show who it is."""
+        secured = trio.SSLStream(stream, tls.server, server_side=True, https_compatible=True)
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT):
+                await secured.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            stream.socket.close()
+            return
+        finally:
+            self._greeting -= 1
+        if self._stopped:
+            stream.socket.close()
+        else:
+            self._take(TrioWire(self, stream, secured))
 
     async def _keep_time(self) -> None:
         while True:
@@ -321,18 +362,28 @@ class _Runtime:
 
     async def _dial(self, link: Link, delay: float, scope: trio.CancelScope) -> None:
         stream: trio.SocketStream | None = None
+        secured: trio.SSLStream[trio.SocketStream] | None = None
+        made = False
         try:
             with scope:
                 await trio.sleep(delay)
                 where = parse(link.name)
                 with trio.fail_after(DIAL_TIMEOUT):
                     stream = await trio.open_tcp_stream(where.host, where.port)
-        except (OSError, ValueError, trio.TooSlowError):
+                    if self._tls is not None:
+                        secured = trio.SSLStream(
+                            stream, self._tls.client, server_hostname=where.host, https_compatible=True
+                        )
+                        await secured.do_handshake()
+                made = True
+        except (OSError, ValueError, trio.TooSlowError, trio.BrokenResourceError):
             pass
         finally:
             self._dials.pop(link, None)
-        if stream is not None:
-            wire = TrioWire(self, stream)
+            if stream is not None and not made:
+                stream.socket.close()
+        if stream is not None and made:
+            wire = TrioWire(self, stream, secured)
             wire.link = link
             self._wires.add(wire)
             self.engine.dialled(link, wire)

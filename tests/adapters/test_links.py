@@ -37,6 +37,10 @@ class FakeWire:
         """As a runtime does."""
         self.ended = "closed"
 
+    def covers(self, host: str) -> bool:
+        """Nobody shows anything."""
+        return True
+
     def abort(self) -> None:
         """As a runtime does."""
         self.ended = "aborted"

@@ -42,6 +42,7 @@ _COMMANDS = {
     "watch": "watch:watch",
     "export": "keys:export",
     "import": "imports:import_file",
+    "tls": "tls:app",
     "check": "check:app",
     "replay": "replay:replay_file",
 }

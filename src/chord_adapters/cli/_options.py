@@ -39,6 +39,13 @@ def _path_of(_: object, tokens: Sequence[Token]) -> Path:
     return Path(tokens[0].value)
 
 
+Certificates: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        converter=_path_of,
+        help="The folder with ca.pem, node.pem and node.key (`chord tls`), for a ring that asks for them.",
+    ),
+]
 NamedPath: TypeAlias = Annotated[Path, Parameter(converter=_path_of)]
 PathOrStandard: TypeAlias = Annotated[NamedPath, Parameter(allow_leading_hyphen=True, validator=_no_option)]
 
@@ -50,6 +57,7 @@ class Asking:
 
     node: Annotated[str, Parameter(env_var="CHORD_NODE", help="The node to ask, HOST:PORT.")] = DEFAULT_ADDRESS
     network: Network = "chord"
+    tls: Certificates = None
     timeout: Annotated[
         float | None,
         Parameter(validator=validators.Number(gt=0), help="Seconds after which to give up (10)."),
@@ -76,7 +84,7 @@ def ask(asking: Asking, body: Callable[[Client], Awaitable[T]]) -> T:
     from chord_adapters.asyncio import connect
 
     async def run() -> T:
-        async with connect(asking.node, network=asking.network) as client:
+        async with connect(asking.node, network=asking.network, tls=asking.tls) as client:
             return await body(client)
 
     return anyio.run(run, backend="asyncio")

@@ -95,7 +95,7 @@ async def walk(asking: Asking) -> Ring:
 
     patience = min(asking.patience, LONGEST_WALK)
     until = anyio.current_time() + patience
-    async with connect(asking.node, network=asking.network) as client:
+    async with connect(asking.node, network=asking.network, tls=asking.tls) as client:
         first = await client.describe(timeout=patience)
     answered = {first.me: first}
     asked = {first.me}
@@ -105,7 +105,7 @@ async def walk(asking: Asking) -> Ring:
         async with limiter:
             left = until - anyio.current_time()
             with suppress(ChordError):
-                async with connect(peer.address, network=asking.network) as client:
+                async with connect(peer.address, network=asking.network, tls=asking.tls) as client:
                     answered[peer] = await client.describe(place=peer.id, timeout=max(left, 0.01))
                     follow(answered[peer], tasks)
 

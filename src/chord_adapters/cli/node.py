@@ -15,7 +15,8 @@ from cyclopts import Parameter, validators
 
 from chord_adapters._errors import Closed, Timeout
 from chord_adapters._node import Node
-from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Json, NamedPath, Network, adapter
+from chord_adapters._tls import Tls, tls_of
+from chord_adapters.cli._options import DEFAULT_ADDRESS, Backend, Certificates, Json, NamedPath, Network, adapter
 from chord_adapters.cli._outcome import Status
 from chord_adapters.cli._output import hexadecimal, print_json, say
 from chord_adapters.storage import Storage, StorageError
@@ -41,6 +42,7 @@ class _Wanted:
     data: Path | None
     keep_outdated: bool
     record: Path | None
+    tls: Path | None
     json: bool
 
 
@@ -73,6 +75,7 @@ def node(
         NamedPath | None,
         Parameter(help="Write all that the node is told and does to this new file, for `chord replay`."),
     ] = None,
+    tls: Certificates = None,
     json: Json = False,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C, which leaves the ring gracefully; a second signal aborts.
@@ -82,6 +85,10 @@ def node(
     With --data it goes on where its last life ended: with its records, and in
     the ring of the members that it knew.  If it comes back after more than a day
     while the ring lived on, it takes the records of the ring instead of its own.
+
+    With --tls nobody gets in who has no certificate of the same authority; SIGHUP
+    takes new files for connections from then on.  Without it the ring is open to
+    whoever reaches the address.
     """
     wanted = _Wanted(
         listen=listen,
@@ -93,19 +100,22 @@ def node(
         data=data,
         keep_outdated=keep_outdated,
         record=record,
+        tls=tls,
         json=json,
     )
     return anyio.run(_live, wanted, backend=backend)
 
 
 async def _live(wanted: _Wanted) -> int:
+    tls = tls_of(wanted.tls)
     # Both scopes exist before the node does, so that a signal counts whenever it comes.
     working, living = anyio.CancelScope(), anyio.CancelScope()
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    renewal = () if tls is None else (signal.SIGHUP,)
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *renewal) as signals:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_obey, signals, working, living)
+            tasks.start_soon(_obey, signals, tls, working, living)
             with living:
-                async with _opened(wanted) as node:
+                async with _opened(wanted, tls) as node:
                     with working:
                         await _work(node, wanted)
                     await _leave(node)
@@ -113,7 +123,7 @@ async def _live(wanted: _Wanted) -> int:
     return Status.INTERRUPTED if living.cancel_called else Status.FINE
 
 
-def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
+def _opened(wanted: _Wanted, tls: Tls | None) -> AbstractAsyncContextManager[Node]:
     opened: AbstractAsyncContextManager[Node] = adapter(wanted.backend).open_node(
         wanted.listen,
         join=wanted.join,
@@ -121,6 +131,7 @@ def _opened(wanted: _Wanted) -> AbstractAsyncContextManager[Node]:
         virtual_nodes=wanted.virtual_nodes,
         network=wanted.network,
         record=wanted.record,
+        tls=tls,
         config=Config(keep_outdated=wanted.keep_outdated),
         storage=None if wanted.data is None else _storage(wanted.data),
     )
@@ -135,9 +146,13 @@ def _storage(folder: Path) -> Storage:
     return SqliteStorage(folder)
 
 
-async def _obey(signals: AsyncIterator[signal.Signals], working: anyio.CancelScope, living: anyio.CancelScope) -> None:
-    async for _ in signals:
-        if working.cancel_called:
+async def _obey(
+    signals: AsyncIterator[signal.Signals], tls: Tls | None, working: anyio.CancelScope, living: anyio.CancelScope
+) -> None:
+    async for number in signals:
+        if tls is not None and number == signal.SIGHUP:
+            _renew(tls)
+        elif working.cancel_called:
             say("aborting")
             living.cancel()
         else:
@@ -145,7 +160,18 @@ async def _obey(signals: AsyncIterator[signal.Signals], working: anyio.CancelSco
             working.cancel()
 
 
+def _renew(tls: Tls) -> None:
+    try:
+        tls.reload()
+    except (OSError, ValueError) as error:
+        say(f"the certificates stay as they were: {error}")
+    else:
+        say(f"new connections use the certificates that are in {tls.folder} now")
+
+
 async def _work(node: Node, wanted: _Wanted) -> None:
+    if wanted.tls is None:
+        say(f"the ring is open to whoever reaches {node.address}; `chord tls` makes certificates")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_report, node)
         await node.wait_ready()

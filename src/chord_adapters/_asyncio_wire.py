@@ -1,0 +1,141 @@
+"""What the asyncio adapter does for one task that waits, and for one TCP connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from chord_adapters._address import tune
+from chord_adapters._engine import Engine
+from chord_adapters._links import HIGH_WATER, Link
+from chord_adapters._runtime import Outcome
+from chord_adapters._tls import covers
+
+
+class Home(Protocol):
+    """The runtime that a connection belongs to."""
+
+    engine: Engine
+    loop: asyncio.AbstractEventLoop
+    buffer: memoryview
+    wires: set[AsyncioWire]
+    is_stopped: bool
+
+    def lost(self, wire: AsyncioWire) -> None:
+        """Forget a connection that is closed."""
+
+
+class AsyncioWaiter:
+    """Lets one task wait for one outcome."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[Outcome] = loop.create_future()
+
+    def resolve(self, outcome: Outcome) -> None:
+        if not self._future.done():
+            self._future.set_result(outcome)
+
+    async def wait(self) -> Outcome:
+        if self._future.done():
+            await asyncio.sleep(0)  # A task with nothing to wait for must not keep the loop to itself.
+        return await self._future
+
+
+class AsyncioWire(asyncio.BufferedProtocol):
+    """One TCP connection; what is queued in one turn of the loop leaves in one write."""
+
+    def __init__(self, runtime: Home, link: Link | None) -> None:
+        self._runtime = runtime
+        self._link = link
+        self._transport: asyncio.Transport | None = None
+        self._scheduled = False
+        self._paused = False
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        tune(transport.get_extra_info("socket").setsockopt)
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._runtime.wires.add(self)
+        if self._link is not None:
+            self._runtime.engine.dialled(self._link, self)
+        elif self._runtime.is_stopped:
+            transport.abort()  # The handshake was under way.
+        else:
+            self._link = self._runtime.engine.accepted(self)
+            if self._link is None:
+                transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._runtime.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._link is not None:
+            self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
+            if self._link.backlog:
+                self._read_on()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._read_on()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.wake()
+
+    def _read_on(self) -> None:
+        """Read, or do not: who does not read our answers need not ask for more."""
+        if self._transport is None or self._link is None or self._transport.is_closing():
+            return
+        if self._link.backlog or (self._paused and not self._link.dialled):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._runtime.lost(self)
+        if self._link is not None:
+            self._runtime.engine.lost(self._link)
+
+    # What the links call
+
+    def covers(self, host: str) -> bool:
+        certificate = None if self._transport is None else self._transport.get_extra_info("peercert")
+        return certificate is None or covers(certificate, host)
+
+    def wake(self) -> None:
+        if not self._scheduled and not self._paused:
+            self._scheduled = True
+            self._runtime.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if not self._paused:
+            self._write()
+        if self._paused or self._transport is None or self._link is None or self._transport.is_closing():
+            return
+        if not self._transport.is_reading():
+            self._runtime.engine.drained(self._link)
+            self._read_on()
+
+    def _write(self) -> None:
+        assert self._transport is not None
+        assert self._link is not None
+        if not self._transport.is_closing() and (data := self._link.take()):
+            self._transport.write(data)
+
+    def pending(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        self._write()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
