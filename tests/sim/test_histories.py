@@ -84,4 +84,4 @@ def test_histories(seed: int) -> None:
     history = ring.run(lived, ring, seed, backend=LOOPS[seed % len(LOOPS)])
     ring.close()
     assert [] == history.problems()
-    assert 200 < history.done
+    assert 100 < history.done
