@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
 
+from chord_adapters import _tls
 from chord_adapters._address import tune
 from chord_adapters._engine import Engine
 from chord_adapters._links import HIGH_WATER, Link
 from chord_adapters._runtime import Outcome
-from chord_adapters._tls import covers
+from chord_adapters._tls import Tls, covers
 
 
 class Home(Protocol):
@@ -19,7 +22,11 @@ class Home(Protocol):
     loop: asyncio.AbstractEventLoop
     buffer: memoryview
     wires: set[AsyncioWire]
+    greeting: dict[AsyncioGreeting, None]
     is_stopped: bool
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let a task do this, and end it with the runtime."""
 
     def lost(self, wire: AsyncioWire) -> None:
         """Forget a connection that is closed."""
@@ -43,6 +50,45 @@ class AsyncioWaiter:
         return await self._future
 
 
+class AsyncioGreeting(asyncio.Protocol):
+    """A connection that came in, until the other side has shown who it is; then it is an `AsyncioWire`."""
+
+    def __init__(self, runtime: Home, tls: Tls) -> None:
+        self._runtime = runtime
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        self._transport = transport
+        greeting = self._runtime.greeting
+        if len(greeting) >= _tls.MAX_GREETING:
+            next(iter(greeting)).abort()
+        greeting[self] = None
+        self._runtime.spawn(self._greet(transport))
+
+    def abort(self) -> None:
+        self._runtime.greeting.pop(self, None)
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _greet(self, transport: asyncio.Transport) -> None:
+        wire = AsyncioWire(self._runtime, None)
+        secured: asyncio.Transport | None = None
+        try:
+            with suppress(OSError):
+                secured = await self._runtime.loop.start_tls(
+                    transport, wire, self._tls.server, server_side=True, ssl_handshake_timeout=_tls.HANDSHAKE_TIMEOUT
+                )
+        finally:
+            self._runtime.greeting.pop(self, None)
+            if secured is None:
+                transport.abort()
+        if secured is not None:
+            wire.connection_made(secured)
+
+
 class AsyncioWire(asyncio.BufferedProtocol):
     """One TCP connection; what is queued in one turn of the loop leaves in one write."""
 
@@ -52,6 +98,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._scheduled = False
         self._paused = False
+        self._early = b""
+        """What came together with the end of the handshake."""
 
     # What asyncio calls
 
@@ -69,12 +117,18 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._link = self._runtime.engine.accepted(self)
             if self._link is None:
                 transport.abort()
+            elif self._early:
+                self._runtime.engine.received(self._link, self._early)
+                self._read_on()
+            self._early = b""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._runtime.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._link is not None:
+        if self._transport is None:
+            self._early += bytes(self._runtime.buffer[:nbytes])
+        elif self._link is not None:
             self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
             if self._link.backlog:
                 self._read_on()

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from chord_adapters._address import listening_socket, parse
-from chord_adapters._asyncio_wire import AsyncioWaiter, AsyncioWire
+from chord_adapters._asyncio_wire import AsyncioGreeting, AsyncioWaiter, AsyncioWire
 from chord_adapters._client import Client
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
@@ -40,7 +40,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._tls import HANDSHAKE_TIMEOUT, Tls, tls_of
+from chord_adapters._tls import Tls, tls_of
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
 from chord_adapters.storage import Storage
@@ -173,6 +173,7 @@ class _Runtime:
         self.tls = tls
         self.loop = asyncio.get_running_loop()
         self.wires: set[AsyncioWire] = set()
+        self.greeting: dict[AsyncioGreeting, None] = {}
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._server: asyncio.Server | None = None
         self._dials: dict[Link, asyncio.Task[None]] = {}
@@ -191,14 +192,7 @@ class _Runtime:
             contacts = await opening.contacts(sock, self._resolve)
             keeper = await opening.keeper(self)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
-            self._server = await self.loop.create_server(
-                lambda: AsyncioWire(self, None),
-                sock=sock,
-                backlog=128,
-                start_serving=False,
-                ssl=None if opening.tls is None else opening.tls.server,
-                ssl_handshake_timeout=None if opening.tls is None else HANDSHAKE_TIMEOUT,
-            )
+            self._server = await self.loop.create_server(self._came_in, sock=sock, backlog=128, start_serving=False)
             await self._server.start_serving()
         except BaseException:
             self.stop()
@@ -210,6 +204,9 @@ class _Runtime:
             raise
         driver.start()
         return driver
+
+    def _came_in(self) -> asyncio.BaseProtocol:
+        return AsyncioWire(self, None) if self.tls is None else AsyncioGreeting(self, self.tls)
 
     async def _resolve(self, host: str, port: int) -> list[Any]:
         return await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
@@ -312,9 +309,13 @@ class _Runtime:
             self.engine.woken()
 
     def dial(self, link: Link, delay: float) -> None:
-        task = self._dials[link] = self.loop.create_task(self._dial(link, delay))
+        self._dials[link] = self.spawn(self._dial(link, delay))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _dial(self, link: Link, delay: float) -> None:
         try:

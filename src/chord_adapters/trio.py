@@ -14,11 +14,12 @@ import math
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
 
+from chord_adapters import _tls
 from chord_adapters._address import listening_socket, parse
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
@@ -37,12 +38,12 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, MAX_INBOUND, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._tls import HANDSHAKE_TIMEOUT, Tls, tls_of
+from chord_adapters._tls import Tls, tls_of
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -234,7 +235,7 @@ class _Runtime:
         self._sleep = trio.CancelScope()
         self._due = math.inf
         self._stopped = False
-        self._greeting = 0
+        self._greeting: dict[trio.CancelScope, None] = {}
         """Connections on which the other side has not shown yet who it is."""
         self._all_gone = trio.Event()
         self._worker: Worker | None = None
@@ -298,11 +299,12 @@ class _Runtime:
                 continue
             if self._tls is None:
                 self._take(TrioWire(self, stream))
-            elif self._greeting < MAX_INBOUND:
-                self._greeting += 1
-                self._spawn(self._greet, stream, self._tls)
             else:
-                stream.socket.close()
+                if len(self._greeting) >= _tls.MAX_GREETING:
+                    next(iter(self._greeting)).cancel()
+                scope = trio.CancelScope()
+                self._greeting[scope] = None
+                self._spawn(self._greet, stream, self._tls, scope)
 
     def _take(self, wire: TrioWire) -> None:
         """Take a connection that came in."""
@@ -313,20 +315,19 @@ class _Runtime:
             self._wires.add(wire)
             self._spawn(wire.run)
 
-    async def _greet(self, stream: trio.SocketStream, tls: Tls) -> None:
+    async def _greet(self, stream: trio.SocketStream, tls: Tls, scope: trio.CancelScope) -> None:
         """Let the other side show who it is."""
         secured = trio.SSLStream(stream, tls.server, server_side=True, https_compatible=True)
+        shown = False
         try:
-            with trio.fail_after(HANDSHAKE_TIMEOUT):
+            with scope, suppress(trio.BrokenResourceError), trio.move_on_after(_tls.HANDSHAKE_TIMEOUT):
                 await secured.do_handshake()
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            stream.socket.close()
-            return
+                shown = not self._stopped
         finally:
-            self._greeting -= 1
-        if self._stopped:
-            stream.socket.close()
-        else:
+            self._greeting.pop(scope, None)
+            if not shown:
+                stream.socket.close()
+        if shown:
             self._take(TrioWire(self, stream, secured))
 
     async def _keep_time(self) -> None:

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from chord_adapters import Timeout, Unreachable, _authority
+from chord_adapters import Timeout, Unreachable, _authority, _tls
 from chord_adapters._tls import Tls, covers
 from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring, until
 
@@ -146,6 +146,32 @@ async def test_new_certificates(backend: Backend, authority: Path, tmp_path: Pat
         assert after == await anyio.to_thread.run_sync(serial, at(node.address))
         assert b"v" == (await asking.get("k")).value
         assert 1 == asking._asker.links.counters.dialled
+
+
+@over_sockets
+async def test_who_does_not_show_anything(backend: Backend, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection ends in time; where there are too many such the oldest makes way, and members get in all the while."""
+    monkeypatch.setattr(_tls, "HANDSHAKE_TIMEOUT", 1.0)
+    monkeypatch.setattr(_tls, "MAX_GREETING", 4)
+    async with ring(backend, 1, tls=authority) as [node]:
+        silent = [socket.create_connection(at(node.address), timeout=10) for _ in range(12)]
+        try:
+            async with backend.connect(node.address, tls=authority) as client:
+                await client.put("k", b"v", timeout=0.9)
+            for sock in silent:
+                assert b"" == await anyio.to_thread.run_sync(said_until_the_end, sock)
+        finally:
+            for sock in silent:
+                sock.close()
+        assert 1 == node.stats().links.accepted
+
+
+def said_until_the_end(sock: socket.socket) -> bytes:
+    """Return what comes on a connection until it ends."""
+    try:
+        return sock.recv(4096)
+    except ConnectionResetError:
+        return b""
 
 
 @pytest.mark.parametrize("name", ["ca.pem", "node.pem", "node.key"])
