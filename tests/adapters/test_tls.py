@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -14,6 +17,7 @@ import pytest
 
 from chord_adapters import Timeout, Unreachable, _authority, _tls
 from chord_adapters._tls import Tls, covers
+from chord_adapters.testing import conformance
 from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
@@ -212,3 +216,17 @@ def test_which_hosts_a_certificate_covers(host: str, expected: bool) -> None:
     """Names and addresses are compared as such, and none stands for others."""
     names = (("IP Address", "127.0.0.1"), ("IP Address", "0:0:0:0:0:0:0:1"), ("DNS", "a.example"), ("DNS", "*.example"))
     assert expected == covers({"subjectAltName": names}, host)
+
+
+@pytest.mark.slow
+@over_sockets
+@pytest.mark.parametrize("check", conformance.WITHOUT_SOCKETS, ids=lambda check: check.__name__)
+async def test_it_is_the_same_adapter(backend: Backend, authority: Path, check: Callable[[Any], Any]) -> None:
+    """Whatever an adapter must do it does with certificates, too: stories, cancellation, nothing left behind."""
+    tls = Tls(authority)
+    closed = SimpleNamespace(
+        __name__=f"{backend.name} with certificates",
+        open_node=partial(backend.open_node, tls=tls),
+        connect=partial(backend.connect, tls=tls),
+    )
+    await check(closed)
