@@ -290,7 +290,8 @@ def test_a_width_has_a_write_of_its_own() -> None:
     rig = Rig(durable=False)
     node = rig.member(10, before=200, after=[60, 100])
     rig.receive(node, request(Replicate, peer(60), node, (record_at(150),), False))
-    assert [(3, ()), (0, (record_at(150),))] == [(write.width, write.changes) for _, write in rig.writes]
+    told = [(write.width, write.founded, write.changes) for _, write in rig.writes]
+    assert [(3, 0, ()), (0, 0, (record_at(150),))] == told
 
 
 @pytest.mark.parametrize("kept, expected", [(0, 1), (1, 1), (2, 2), (9, 3)])
