@@ -216,9 +216,10 @@ def test_dead_neighbours_are_found_within_seconds() -> None:
 def test_those_after_a_silent_peer_are_asked_whether_they_live(heard: list[int], asked: set[int]) -> None:
     """With its first retry: they hold the same records, and if they died together that is found out together.
 
-    Who was heard within ``max_timeout`` lives.
+    That is R - 1 of them.  Who was heard within ``max_timeout`` lives.
     """
     rig, node, _ = waiting()
+    node.ctx.routing.learn([peer(170)], rig.now)
     rig.now += 1.5
     for place in heard:
         rig.receive(node, request(Notify, peer(place), node))
