@@ -32,7 +32,7 @@ from chord_proto.ring import Ring
 from chord_proto.routing import first_distinct
 from chord_proto.sync import is_well_formed
 from chord_proto.table import as_read, is_gone, is_newer, place_of
-from chord_proto.versions import is_version
+from chord_proto.versions import is_version, time_of
 from chord_proto.writes import Writes
 
 _PAUSE = 0.1
@@ -204,9 +204,9 @@ class Coordinator:
         version = self.decided.get(key, self.writes.replaced.get(key))
         if version is None:
             met = _is_met(message.condition, newest, self.ctx.civil)
-            version = self.writes.clock.next(self.ctx.now + self.ctx.wall_offset) if met else ""
-            if met and not (is_version(version) and is_newer(version, None if newest is None else newest.version)):
-                return Reason.CLOCK  # What is there is from a time that this node's clock does not believe in.
+            version = self.writes.next_version(newest) if met else ""
+            if met and not is_version(version):
+                return Reason.CLOCK  # What is there is the last version that there is.
             self.decided[message.name, message.write_id] = version
             while len(self.decided) > _MAX_DECIDED:
                 del self.decided[next(iter(self.decided))]
@@ -319,7 +319,7 @@ class Coordinator:
                 if ctx.routing.closer_owner(place, message.source) is not None:
                     ctx.refuse(asker, Reason.NOT_OWNER)
                     return
-                if item.space == Space.RECORD and self.writes.is_ahead(item.version):
+                if item.space == Space.RECORD and self._is_too_far_ahead(item):
                     ctx.refuse(asker, Reason.CLOCK)
                     return
                 self.ranges.decided_elsewhere(place)
@@ -332,6 +332,13 @@ class Coordinator:
         else:
             ctx.defer(asker)
             self.writes.keep(message.records, Kept(asker), shared=message.decided)
+
+    def _is_too_far_ahead(self, item: Record) -> bool:
+        """Tell whether a version is from the future, and not just the next one of that moment after what is held here."""
+        if not self.writes.is_ahead(item.version):
+            return False
+        held = self.writes.newest(item.space, item.name)
+        return held is None or held.version >= item.version or time_of(held.version) < time_of(item.version)
 
     def on_kept(self, purpose: Kept, peer: Peer | None, durable: bool) -> None:
         """Copies are durable, or the disk failed."""

@@ -32,6 +32,17 @@ class HybridClock:
             self._count()
         return f"{self.time:012x}-{self.counter:04x}-{self.node}"
 
+    def following(self, version: str) -> str:
+        """Return the next version of this node after a well-formed ``version``; the clock takes no note of it."""
+        time, counter = int(version[:12], 16), int(version[13:17], 16) + 1
+        if counter == _COUNTER_LIMIT:
+            time, counter = time + 1, 0
+        return f"{time:012x}-{counter:04x}-{self.node}"
+
+    def forget(self) -> None:
+        """Go by civil time again: what was made or seen so far was from a clock that was wrong."""
+        self.time, self.counter = 0, 0
+
     def observe(self, version: str) -> None:
         """Let the versions to come sort after ``version``."""
         if not is_version(version):

@@ -137,6 +137,20 @@ class Writes:
         ctx = self.ctx
         return ctx.wall_offset != 0.0 and time_of(version) > ctx.civil + ctx.config.max_clock_ahead * 1000
 
+    def next_version(self, newest: Record | None) -> str:
+        """Return a version for a write over ``newest``.
+
+        It is after all that was made and seen here, unless that came of a clock that was far ahead; and after
+        ``newest`` in any case, also where that is from the future: who writes there again takes the next one.
+        """
+        ctx, clock = self.ctx, self.clock
+        if ctx.wall_offset and clock.time > ctx.civil + ctx.config.max_clock_ahead * 1000:
+            clock.forget()
+        version = clock.next(ctx.now + ctx.wall_offset)
+        if newest is not None and not is_newer(version, newest.version):
+            version = clock.following(newest.version)
+        return version
+
     def _remember_replaced(self, item: Record, old: Record | None) -> None:
         if old is None or item.space != Space.RECORD or item.write_id == old.write_id:
             return

@@ -217,4 +217,22 @@ FAULTS = (
         hunt=ABSENCE,
         check="test_a_ring_is_founded_anew_after_a_long_absence",
     ),
+    Fault(
+        id="future-for-ever",
+        words="a node whose clock was put back goes on with versions of the future",
+        module="writes",
+        old="            clock.forget()\n",
+        new="            pass\n",
+        hunt="tests/proto/test_restore.py",
+        check="test_a_clock_that_was_put_back",
+    ),
+    Fault(
+        id="future-followed-by-nothing",
+        words="a replica refuses what follows its own copy of a version from the future",
+        module="coordinator",
+        old="        return held is None or held.version >= item.version or time_of(held.version) < time_of(item.version)\n",
+        new="        return True\n",
+        hunt="tests/proto/test_restore.py",
+        check="test_a_replica_takes_what_follows_its_own_copy",
+    ),
 )

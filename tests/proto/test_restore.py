@@ -128,15 +128,56 @@ def test_a_copy_from_the_far_future_does_not_move_the_clock() -> None:
     }
 
 
-def test_what_is_ahead_is_not_written_over() -> None:
-    """A new version would be older than what is there, and lose: its writer is told, and nothing changes."""
-    rig = Rig()
-    node = rig.create(10)
+def test_what_is_ahead_is_written_over_by_the_next_version() -> None:
+    """A clock was wrong: whoever writes there again need not wait for years until time has caught up."""
+    rig, node = owner()
     rig.take(node, node.wall(1e9, now=rig.now))
     far = Record(Space.RECORD, KEY, b"far", version(1 << 47), 1)
     rig.receive(node, request(Replicate, peer(60), node, (far,), False, number=1))
-    assert [Reason.CLOCK] == refused(rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2)))
-    assert far == node.writes.table.get(Space.RECORD, KEY)
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2))
+    (copy, _) = sent(Replicate, effects)
+    assert ([], f"{1 << 47:012x}-0001") == (refused(effects), copy.records[0].version[:17])
+    assert node.writes.table.get(Space.RECORD, KEY) == copy.records[0]
+    other = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(6), b"v", 4, number=3))
+    assert {version(int((rig.now + 1e9) * 1000))[:12]} == {
+        each.records[0].version[:12] for each in sent(Replicate, other)
+    }
+
+
+@pytest.mark.parametrize(
+    "held, decided, reasons",
+    [
+        ("0001", "0002", []),
+        ("0001", "0001", [Reason.CLOCK]),
+        ("0002", "0001", [Reason.CLOCK]),
+        (None, "0001", [Reason.CLOCK]),
+    ],
+)
+def test_a_replica_takes_what_follows_its_own_copy(held: str | None, decided: str, reasons: list[Reason]) -> None:
+    """Of the moment that its copy is from, though that has not come; nothing else from the future."""
+    rig, node = owner()
+    rig.take(node, node.wall(1e9, now=rig.now))
+
+    def at(counter: str) -> Record:
+        made = f"{1 << 47:012x}-{counter}-00000000000000ff"
+        return Record(Space.RECORD, name_at(180), b"far", made, int(counter, 16))
+
+    if held is not None:
+        rig.receive(node, request(Replicate, peer(60), node, (at(held),), False, number=1))
+    effects = rig.receive(node, request(Replicate, peer(200), node, (at(decided),), True, number=2))
+    assert reasons == refused(effects)
+
+
+def test_a_clock_that_was_put_back() -> None:
+    """What a node has written by a clock that was an hour ahead does not count for what it writes by the right one."""
+    rig, node = owner()
+    rig.take(node, node.wall(1e9 + 3600, now=rig.now))
+    rig.receive(node, request(PutRecord, peer(60), node, 0, KEY, b"w", 3, number=2))
+    rig.take(node, node.wall(1e9, now=rig.now))
+    effects = rig.receive(node, request(PutRecord, peer(60), node, 0, name_at(6), b"v", 4, number=3))
+    assert {version(int((rig.now + 1e9) * 1000))[:12]} == {
+        copy.records[0].version[:12] for copy in sent(Replicate, effects)
+    }
 
 
 def test_a_retry_is_recognised_where_it_was_only_copied() -> None:

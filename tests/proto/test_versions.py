@@ -55,6 +55,24 @@ def test_the_version_after_the_one_seen(seen: str, expected: str) -> None:
     assert expected == clock.next(0.001)
 
 
+@pytest.mark.parametrize("seen", ["0000000000ab-00ff-00000000000000ff", "0000000000ab-ffff-00000000000000ff"])
+def test_the_version_that_follows_another(seen: str) -> None:
+    """It is the next one, and the clock goes on as it was."""
+    clock = HybridClock(NODE, 160)
+    following = clock.following(seen)
+    assert is_version(following)
+    assert following > seen
+    assert "000000000bb8-0000-abcd000000000000" == clock.next(3.0)
+
+
+def test_a_clock_that_forgets() -> None:
+    """It goes by civil time again."""
+    clock = HybridClock(NODE, 160)
+    clock.next(1e9)
+    clock.forget()
+    assert "000000000bb8-0000-abcd000000000000" == clock.next(3.0)
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, -1e9])
 def test_before_1970_time_is_zero(seconds: float) -> None:
     """A civil clock that was never set makes versions all the same: the least ones, told apart by the counter."""
