@@ -156,6 +156,18 @@ def test_what_two_owners_have_decided(steps: list[str], expected: list[str]) -> 
     assert expected == noted(*steps)
 
 
+def test_clocks_that_differ() -> None:
+    """Then the later one of two owners may have written the older version, and the earlier one's is what stays."""
+    history = History()
+    history.disturb()
+    history.clocks_agree = False
+    for number, version in ((1, "v1"), (2, "v2")):
+        history.end(history.begin("put", "k", b"%d" % number), version)
+    history.steadied()
+    history.end(history.begin("get", "k"), "v3", b"1")
+    assert [] == history.problems()
+
+
 def test_a_deletion_under_way_while_there_are_two_owners() -> None:
     """It was acknowledged in one version, and decided in a later one, too: what was put meanwhile may be gone."""
     history = History()

@@ -77,6 +77,8 @@ class History:
         """Whether there is one owner at a time."""
         self.final = False
         """Whether all is quiet: from now on any read is of the last word."""
+        self.clocks_agree = True
+        """Whether civil clocks did so all the time: of two owners at once the one whose clock is ahead writes the newer version."""
         self._era = 0
         self._lost = Counter[Any]()
         self._departed = 0
@@ -162,7 +164,8 @@ class History:
         keys: dict[Any, list[Operation]] = {}
         for operation in self.operations:
             keys.setdefault(operation.key, []).append(operation)
-        found = ((key, *problem) for key, operations in keys.items() for problem in _problems(operations))
+        agree = self.clocks_agree
+        found = ((key, *problem) for key, operations in keys.items() for problem in _problems(operations, agree))
         return [f"{name}: {key}: {words}" for key, name, words in found]
 
 
@@ -182,7 +185,7 @@ class _Outcome:
         return True
 
 
-def _problems(operations: list[Operation]) -> Iterator[tuple[str, str]]:
+def _problems(operations: list[Operation], clocks_agree: bool) -> Iterator[tuple[str, str]]:
     writes = [each for each in operations if each.kind != "get" and not each.failed]
     by_value = {each.value: each for each in writes if each.kind == "put"}
     endings = [each for each in writes if each.kind == "delete" or each.mortal]
@@ -197,7 +200,7 @@ def _problems(operations: list[Operation]) -> Iterator[tuple[str, str]]:
             if each.version <= floor:
                 yield order, f"{each.kind} got version {each.version} after {floor} was known"
         elif each.version is None:
-            if last is not None and not any(_explains(gone, last, each) for gone in endings):
+            if last is not None and not any(_explains(gone, last, each, clocks_agree) for gone in endings):
                 yield order, f"nothing is read after {floor} was known, and no deletion explains it"
         else:
             written = by_value.get(each.value)
@@ -206,7 +209,7 @@ def _problems(operations: list[Operation]) -> Iterator[tuple[str, str]]:
             elif written.version not in (None, each.version):
                 if written.era >= 0:
                     yield "D6", f"{each.value!r} is read in version {each.version}, it was written in {written.version}"
-                elif any(_came_after(other, written) for other in binding):
+                elif clocks_agree and any(_came_after(other, written) for other in binding):
                     yield order, f"{each.value!r} is back as {each.version}, it was replaced as {written.version}"
             if each.version < floor:
                 yield order, f"version {each.version} is read after {floor} was known"
@@ -225,11 +228,11 @@ def _binds(one: Operation, other: Operation) -> bool:
     return one.era != other.era or one.strict
 
 
-def _explains(gone: Operation, last: Operation, read: Operation) -> bool:
+def _explains(gone: Operation, last: Operation, read: Operation, clocks_agree: bool) -> bool:
     if gone.began >= (read.ended or 0):
         return False
     decided_once = gone.version is not None and gone.version < (last.version or "")
-    return not decided_once or (gone.era < 0 and not _came_after(last, gone))
+    return not decided_once or (gone.era < 0 and not (clocks_agree and _came_after(last, gone)))
 
 
 def _came_after(one: Operation, other: Operation) -> bool:

@@ -67,7 +67,6 @@ class Ledger:
         """The operations of records that are under way, by identity of their handles."""
         self.calm = True
         """Nothing went wrong yet: whoever reads, reads what was acknowledged before."""
-        self.clocks_agree = True
         self.trusting = True
         """Nobody has lied yet.  After a lie nothing is promised of named records but that calls end, nor that blocks
         survive; but what is read under a block's key is that block."""
@@ -165,7 +164,7 @@ class Ledger:
             self._look_at_block(operation, result, name)
         elif isinstance(result, Failed) and isinstance(operation, Put) and not result.outcome_unknown:
             self.failed.append((operation, result))
-        if isinstance(result, Fetched) and result.value is not None and self.clocks_agree:
+        if isinstance(result, Fetched) and result.value is not None and self.history.clocks_agree:
             over = entry.mortal.get(result.value)
             if over is not None and handle.started > over:
                 self._note("D12", name, f"{result.value!r} was read from {handle.started} s on, it expired by {over} s")

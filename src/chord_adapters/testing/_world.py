@@ -275,13 +275,13 @@ class World:
 
     def set_clock(self, address: Address, offset: float) -> None:
         """Set a civil clock."""
-        self.ledger.calm = self.ledger.clocks_agree = False
+        self.ledger.calm = self.ledger.history.clocks_agree = False
         self.net.set_clock(address, offset)
 
     def drift(self, address: Address, rate: float) -> None:
         """Let clocks run fast or slowly, and their timeouts with them."""
         self.ledger.disturbed()
-        self.ledger.clocks_agree = False
+        self.ledger.history.clocks_agree = False
         self.overseer.assume_nothing("drift")
         self.odd.add(address)
         self.net.drift(address, rate)
