@@ -111,7 +111,10 @@ class Asker(Engine):
             elif loss.sent and ticket.is_write:
                 self._end(ticket, Unreachable(f"{self.address} went away before it answered", outcome_unknown=True))
             else:
-                self._ask_later(ticket, Unreachable(f"{self.address} cannot be reached"))
+                self._ask_later(ticket, self._not_reached(loss.reason))
+
+    def _not_reached(self, reason: str) -> Unreachable:
+        return Unreachable(f"{self.address} cannot be reached{reason and f': {reason}'}")
 
     # The end of an operation
 
@@ -137,7 +140,7 @@ class Asker(Engine):
         if ticket.op is None and ticket.trouble is not None:
             return ticket.trouble
         if link is None or not link.connection.established:
-            return Unreachable(f"{self.address} cannot be reached")
+            return self._not_reached(self.links.contact(self.address).reason)
         return Timeout(f"{self.address} did not answer in time", outcome_unknown=ticket.is_write)
 
     # Time

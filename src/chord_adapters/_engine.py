@@ -82,10 +82,10 @@ class Engine(ABC):
         else:
             self._safely(self.links.dialled, link, wire, self.runtime.now())
 
-    def dial_failed(self, link: Link) -> None:
-        """A connection that was asked for could not be made."""
+    def dial_failed(self, link: Link, reason: str = "") -> None:
+        """A connection that was asked for could not be made; for a reason, if there is more to say."""
         if not link.closed:
-            self._safely(self.links.dial_failed, link, self.runtime.now())
+            self._safely(self.links.dial_failed, link, self.runtime.now(), reason)
 
     def received(self, link: Link, data: bytes) -> None:
         """Bytes came."""

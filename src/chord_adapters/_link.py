@@ -94,6 +94,8 @@ class Loss:
     """Why the other side refused us, if it did."""
     sent: bool
     """What was queued may have arrived."""
+    reason: str = ""
+    """Why it could not be reached, if there is more to say."""
 
 
 @attrs.define(eq=False)

@@ -19,6 +19,8 @@ from chord_proto.wire import Codec
 
 __all__ = ["Contact", "Link", "LinkCounters", "Links", "Loss", "Standing", "Wire"]
 
+_UNHEARD = "it closes the connection unheard, as one does that wants to see a certificate"
+
 _log = logging.getLogger("chord_adapters")
 
 MAX_OUTBOUND = 256
@@ -201,12 +203,12 @@ class Links:
         while link.waiting:
             self._queue(link, link.waiting.popleft())
 
-    def dial_failed(self, link: Link, now: float) -> None:
+    def dial_failed(self, link: Link, now: float, reason: str = "") -> None:
         """A connection that was asked for could not be made."""
         if link.closed:
             return
         self.counters.dial_failures += 1
-        self._break(link, Standing.DOWN, "", now)
+        self._break(link, Standing.DOWN, reason, now)
 
     def lost(self, link: Link, now: float) -> None:
         """A connection has ended."""
@@ -217,7 +219,7 @@ class Links:
             link.connection.eof()
         except DecodeError:
             self.counters.garbage += 1
-        self._break(link, Standing.DOWN, "", now)
+        self._break(link, Standing.DOWN, "" if link.connection.established else _UNHEARD, now)
 
     def received(self, link: Link, data: bytes, now: float) -> None:
         """Take bytes that came."""
@@ -311,7 +313,7 @@ class Links:
             backoff = min(FIRST_BACKOFF * 2 ** min(contact.failures - 1, 10), LONGEST_BACKOFF)
             contact.retry_at = now + (REFUSED_BACKOFF if standing is Standing.REFUSED else backoff)
         # Nothing that was sent is looked at before the hellos are exchanged.
-        self._unreachable(Loss(link.name, link.connection.refused, sent=established))
+        self._unreachable(Loss(link.name, link.connection.refused, sent=established, reason=reason))
 
     def _close(self, link: Link, *, politely: bool = False) -> None:
         """End a connection of which nothing is expected any more."""

@@ -16,6 +16,7 @@ from typing import Any
 CA, NODE, NODE_KEY = "ca.pem", "node.pem", "node.key"
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds in which the other side must have shown who it is."""
+NOT_SHOWN = "it does not show a certificate"
 MAX_GREETING = 256
 """Most connections on which it has not yet; the oldest makes way, so that strangers keep nobody out."""
 
@@ -68,6 +69,16 @@ class Tls:
 def tls_of(given: Tls | str | PathLike[str] | None) -> Tls | None:
     """Return what ``tls=`` means; raises what `Tls` raises."""
     return given if given is None or isinstance(given, Tls) else Tls(given)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in words why a handshake failed; nothing when there was none, since nobody was reached."""
+    while not isinstance(error, OSError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({error.verify_message})"
+    refused = isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+    return NOT_SHOWN if refused else ""
 
 
 def covers(certificate: Mapping[str, Any], host: str) -> bool:

@@ -40,7 +40,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._tls import Tls, tls_of
+from chord_adapters._tls import Tls, reason_of, tls_of
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
 from chord_adapters.storage import Storage
@@ -328,11 +328,11 @@ class _Runtime:
                     lambda: AsyncioWire(self, link), where.host, where.port, ssl=tls, server_hostname=name
                 )
             self._dials.pop(link, None)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # Taken out first, or hanging up would cancel this very task.
             self._dials.pop(link, None)
             if link.wire is None:
-                self.engine.dial_failed(link)
+                self.engine.dial_failed(link, "" if self.tls is None else reason_of(error))
 
     def hang_up(self, link: Link) -> None:
         task = self._dials.pop(link, None)

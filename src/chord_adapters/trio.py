@@ -43,7 +43,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._tls import Tls, tls_of
+from chord_adapters._tls import Tls, reason_of, tls_of
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -364,7 +364,7 @@ class _Runtime:
     async def _dial(self, link: Link, delay: float, scope: trio.CancelScope) -> None:
         stream: trio.SocketStream | None = None
         secured: trio.SSLStream[trio.SocketStream] | None = None
-        made = False
+        made, reason = False, ""
         try:
             with scope:
                 await trio.sleep(delay)
@@ -377,8 +377,10 @@ class _Runtime:
                         )
                         await secured.do_handshake()
                 made = True
-        except (OSError, ValueError, trio.TooSlowError, trio.BrokenResourceError):
-            pass
+        except trio.BrokenResourceError as error:
+            reason = reason_of(error) or _tls.NOT_SHOWN
+        except (OSError, ValueError, trio.TooSlowError) as error:
+            reason = "" if self._tls is None else reason_of(error)
         finally:
             self._dials.pop(link, None)
             if stream is not None and not made:
@@ -390,7 +392,7 @@ class _Runtime:
             self.engine.dialled(link, wire)
             await wire.run()
         elif not scope.cancelled_caught:
-            self.engine.dial_failed(link)
+            self.engine.dial_failed(link, reason)
 
     def hang_up(self, link: Link) -> None:
         scope = self._dials.pop(link, None)

@@ -173,7 +173,7 @@ def test_who_refused_us_is_not_dialled_for_a_while() -> None:
     world.greet(link, network="other")
     assert wire.ended == "aborted"
     reason = "the other side belongs to another network than 'chord'"
-    assert world.losses == [Loss(A, reason, sent=False)]
+    assert world.losses == [Loss(A, reason, sent=False, reason=reason)]
     assert world.links.contact(A).standing is Standing.REFUSED
     world.send()
     assert len(world.dials) == 1
@@ -349,7 +349,7 @@ def test_who_says_no_hello_is_closed() -> None:
     assert outbound.closed
     assert inbound.closed
     assert world.links.counters.silent == 2
-    assert world.losses == [Loss(A, None, sent=False)]
+    assert world.losses == [Loss(A, None, sent=False, reason="no hello came")]
     assert world.links.deadline(world.now) is None
 
 

@@ -64,10 +64,18 @@ async def test_a_stranger_gets_no_further(backend: Backend, authority: Path, str
     options: dict[str, Any] = {} if shown == "nothing" else {"tls": strangers}
     async with ring(backend, 1, tls=authority) as [node]:
         async with backend.connect(node.address, **options) as client:
-            with pytest.raises((Unreachable, Timeout)):
+            with pytest.raises((Unreachable, Timeout), match=r"unheard|not accepted"):
                 await client.get("k", timeout=0.5)
         assert 0 == node.stats().links.accepted
         await node.put("k", b"v")
+
+
+@over_sockets
+async def test_a_ring_without_certificates(backend: Backend, authority: Path) -> None:
+    """Who wants to see one hears that there is none."""
+    async with ring(backend, 1) as [node], backend.connect(node.address, tls=authority) as client:
+        with pytest.raises(Unreachable, match="does not show a certificate"):
+            await client.get("k", timeout=0.5)
 
 
 @over_sockets
