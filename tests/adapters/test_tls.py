@@ -178,6 +178,19 @@ async def test_who_does_not_show_anything(backend: Backend, authority: Path, mon
         assert 1 == node.stats().links.accepted
 
 
+@over_sockets
+async def test_a_node_ends_while_somebody_shows_nothing(backend: Backend, authority: Path) -> None:
+    """It does not wait for them, and nothing of them stays."""
+    async with ring(backend, 1, tls=authority) as [node]:
+        silent = [socket.create_connection(at(node.address), timeout=10) for _ in range(3)]
+        await node.put("k", b"v")
+        began = backend.now()
+    assert backend.now() - began < _tls.HANDSHAKE_TIMEOUT / 2
+    for sock in silent:
+        assert b"" == await anyio.to_thread.run_sync(said_until_the_end, sock)
+        sock.close()
+
+
 def said_until_the_end(sock: socket.socket) -> bytes:
     """Return what comes on a connection until it ends."""
     try:
