@@ -90,6 +90,11 @@ class NodeProcess:
         self.errors.seek(0)
         return self.errors.read().decode()
 
+    def warned(self) -> str:
+        """Return the same without the word that the ring is open."""
+        lines = self.said().splitlines(keepends=True)
+        return "".join(line for line in lines if "the ring is open to" not in line)
+
     def end(self, *signals: int) -> int:
         """Send it the signals and return its exit status."""
         for number in signals:

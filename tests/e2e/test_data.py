@@ -224,7 +224,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         assert b"value" == fine("get", "before", "--node", address)
         status = chord("status", "--node", address, "--json")
         assert (1, "unsafe") == (status.returncode, parsed(status.stdout)["health"]["state"])
-        [said] = node.said().splitlines()
+        [said] = node.warned().splitlines()
         assert said.startswith(
             f"{address}: the storage has failed, so that no more writes are taken; reads are served: "
         )

@@ -40,7 +40,7 @@ def test_recordings_of_a_ring_replay(backend: str, tmp_path: Path) -> None:
             assert b"value" == fine("get", f"key {number}", "--node", nodes[number % 2].address)
         assert bytes(SIZE) == fine("fetch", key, "--node", first.address)
         assert [0, 0] == [second.end(signal.SIGTERM), first.end(signal.SIGTERM)]
-        assert ["", ""] == [line for node in nodes[:2] for line in [node.said().replace(LEAVING, "")]]
+        assert ["", ""] == [line for node in nodes[:2] for line in [node.warned().replace(LEAVING, "")]]
     for file, node in zip(files, nodes, strict=True):
         found = document("replay", str(file))
         assert (True, node is not killed) == (found["identical"], found["complete"]), found["ending"]

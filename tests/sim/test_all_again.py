@@ -9,6 +9,8 @@ import pytest
 
 from chord_adapters.testing import VirtualRing
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(300 if os.environ.get("CHORD_NIGHTLY") else 12)
 SIZE, KEYS = 8, [f"k{number}" for number in range(40)]
 ALONE_WITHIN = 6.0

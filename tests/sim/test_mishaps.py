@@ -29,7 +29,7 @@ def test_a_clock_that_is_set_and_set_right_again(jump: float) -> None:
         assert (b"after", written.version) == (read.value, read.version)
 
 
-@pytest.mark.parametrize("seconds", [10.0, HOUR])
+@pytest.mark.parametrize("seconds", [10.0, pytest.param(HOUR, marks=pytest.mark.slow)])
 def test_a_machine_that_sleeps(seconds: float) -> None:
     """It misses what is written meanwhile, and tells nothing old when it is back."""
     ring = VirtualRing(6, seed=3)

@@ -11,6 +11,8 @@ from chord_proto.messages import Copies, Digest, GetCopies, GetDigest, Listing, 
 from chord_proto.operations import Put
 from chord_proto.wire import Codec
 
+pytestmark = pytest.mark.slow
+
 RECORDS, SIZE = 4000, 1000
 SYNC = (GetDigest, Digest, ListRange, Listing, GetCopies, Copies, Replicate)
 

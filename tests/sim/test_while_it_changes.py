@@ -13,6 +13,8 @@ from chord_adapters.memory import sleep
 from chord_adapters.testing import VirtualRing
 from tests.sim.test_histories import whole
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(3)
 STAYING = 3
 
