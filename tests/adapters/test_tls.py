@@ -65,7 +65,7 @@ async def test_a_stranger_gets_no_further(backend: Backend, authority: Path, str
     async with ring(backend, 1, tls=authority) as [node]:
         async with backend.connect(node.address, **options) as client:
             with pytest.raises((Unreachable, Timeout), match=r"unheard|not accepted"):
-                await client.get("k", timeout=0.5)
+                await client.get("k", timeout=2.0)
         assert 0 == node.stats().links.accepted
         await node.put("k", b"v")
 
@@ -75,7 +75,7 @@ async def test_a_ring_without_certificates(backend: Backend, authority: Path) ->
     """Who wants to see one hears that there is none."""
     async with ring(backend, 1) as [node], backend.connect(node.address, tls=authority) as client:
         with pytest.raises(Unreachable, match="does not show a certificate"):
-            await client.get("k", timeout=0.5)
+            await client.get("k", timeout=2.0)
 
 
 @over_sockets
@@ -163,13 +163,13 @@ async def test_new_certificates(backend: Backend, authority: Path, tmp_path: Pat
 @over_sockets
 async def test_who_does_not_show_anything(backend: Backend, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection ends in time; where there are too many such the oldest makes way, and members get in all the while."""
-    monkeypatch.setattr(_tls, "HANDSHAKE_TIMEOUT", 1.0)
+    monkeypatch.setattr(_tls, "HANDSHAKE_TIMEOUT", 3.0)
     monkeypatch.setattr(_tls, "MAX_GREETING", 4)
     async with ring(backend, 1, tls=authority) as [node]:
         silent = [socket.create_connection(at(node.address), timeout=10) for _ in range(12)]
         try:
             async with backend.connect(node.address, tls=authority) as client:
-                await client.put("k", b"v", timeout=0.9)
+                await client.put("k", b"v", timeout=2.9)
             for sock in silent:
                 assert b"" == await anyio.to_thread.run_sync(said_until_the_end, sock)
         finally:
