@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253
+_SERVICE = re.compile(r"_[^.:]+\._tcp\.[^:]+", re.IGNORECASE)
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What the system says when it has no socket to give: no word about the other side."""
 UNACKNOWLEDGED = 10.0
 """Seconds after which a connection ends on which the other machine confirms nothing, as it does even when its process sleeps."""
 _VANISHED = (
@@ -65,6 +69,39 @@ def parse(text: str, *, what: str = "address", port_zero: bool = False) -> HostP
         return HostPort(_host(host), int(port))
     except ValueError as error:
         raise ValueError(f"{what} {shown!r}: {error}") from None
+
+
+class Service(NamedTuple):
+    """SRV records (RFC 2782) that say where nodes are, such as ``_chord._tcp.example.org``."""
+
+    name: str
+    server: HostPort | None = None
+    """The name server to ask, an IP address; None for those of the system."""
+
+    def __str__(self) -> str:
+        return self.name if self.server is None else f"{self.name}@{self.server}"
+
+
+def parse_contact(text: str, *, what: str = "address to join") -> HostPort | Service:
+    """Return whom ``text`` says to join by: ``HOST:PORT``, or SRV records ``_NAME._tcp.DOMAIN[@SERVER:PORT]``.
+
+    Raises what `parse` raises.
+    """
+    if not isinstance(text, str):
+        return parse(text, what=what)
+    name, at, server = text.partition("@")
+    if not _SERVICE.fullmatch(name):
+        return parse(text, what=what)
+    try:
+        host = _host(name)
+    except ValueError as error:
+        raise ValueError(f"{what} {text[:100]!r}: {error}") from None
+    if not at:
+        return Service(host)
+    asked = parse(server, what="name server")
+    if asked.ip is None:
+        raise ValueError(f"name server {server[:100]!r}: an IP address is needed")
+    return Service(host, asked)
 
 
 def _host(text: str) -> str:

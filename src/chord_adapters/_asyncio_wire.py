@@ -60,8 +60,11 @@ class AsyncioGreeting(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
         self._transport = transport
+        if self._runtime.is_stopped:
+            transport.abort()
+            return
+        transport.pause_reading()
         greeting = self._runtime.greeting
         if len(greeting) >= _tls.MAX_GREETING:
             next(iter(greeting)).abort()

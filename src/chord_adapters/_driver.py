@@ -90,6 +90,7 @@ class Driver(Engine):
         super().__init__(runtime, config, Hello(network, config.bits, address), patient=False)
         self.address = address
         self._told = tuple(contacts)
+        self.links.seeds = frozenset(contacts)
         self.contacts = tuple(dict.fromkeys((*contacts, *remembered)))
         self.counters = DriverCounters()
         born = int(runtime.civil() * 1_000_000) if incarnation is None else incarnation
@@ -237,6 +238,8 @@ class Driver(Engine):
             self._admit(node, message, sender)
         else:
             self._carry_out(node, node.receive(message, sender=sender, now=self._enter()))
+        if isinstance(message, Refused) and message.reason == Reason.NOT_MEMBER and sender in self.links.seeds:
+            self.links.look_elsewhere(sender)
 
     def _anyone(self) -> Node:
         """Return who answers for the address: the first member, so that its virtual nodes can join through it."""

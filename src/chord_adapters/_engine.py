@@ -75,6 +75,10 @@ class Engine(ABC):
     def _accepted(self, wire: Wire) -> Link | None:
         return self.links.accepted(wire, self.runtime.now())
 
+    def starved(self, *, dialling: bool) -> bool:
+        """There is no file descriptor for another connection; tell whether one has made way."""
+        return not self.is_over and self.links.starved(self.runtime.now(), dialling=dialling)
+
     def dialled(self, link: Link, wire: Wire) -> None:
         """A connection that was asked for stands."""
         if link.closed:

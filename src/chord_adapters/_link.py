@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
 import attrs
 
+from chord_adapters._names import Spot
 from chord_proto.connection import Connection
 from chord_proto.messages import Message
 from chord_proto.peer import Address
@@ -53,6 +55,10 @@ class Contact:
     failures: int = 0
     """Dials in a row that failed."""
     retry_at: float = 0.0
+    passed: dict[Spot, None] = attrs.field(factory=dict)
+    """Where its name has led, if it leads to several places, longest ago first: there it is dialled last."""
+    refusing: set[Spot] = attrs.field(factory=set)
+    """Which of them have refused us since one last took us."""
 
 
 @attrs.define(eq=False)
@@ -75,6 +81,27 @@ class Link:
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
     """We are done with it: whatever comes on it is ignored."""
+    contact: Contact = attrs.field(factory=Contact)
+    spot: Spot | None = None
+    """Where the name led this time."""
+    choices: int = 1
+    """To how many places it leads."""
+
+    def in_turn(self, spots: Sequence[Spot]) -> list[Spot]:
+        """Return the places to which the name leads now in the order in which to dial them."""
+        self.choices = len(spots)
+        passed = self.contact.passed
+        for gone in passed.keys() - set(spots):
+            del passed[gone]
+        self.contact.refusing.intersection_update(spots)
+        age = {spot: number for number, spot in enumerate(passed)}
+        return sorted(spots, key=lambda spot: age.get(spot, -1))
+
+    def pass_on(self) -> None:
+        """Let the next dial begin elsewhere, if there is somewhere else."""
+        if self.spot is not None and self.choices > 1:
+            self.contact.passed.pop(self.spot, None)
+            self.contact.passed[self.spot] = None
 
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""
@@ -121,6 +148,8 @@ class LinkCounters:
     """Connections closed because the other side spoke for an address that its certificate does not cover."""
     turned_away: int = 0
     """Connections not accepted because there were too many."""
+    starved: int = 0
+    """How often a connection could not be made or accepted because the process has no file descriptor left for it."""
     dropped: int = 0
     """Messages dropped because a queue was full, or nobody was left to send them to."""
     unsendable: int = 0

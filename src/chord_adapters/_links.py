@@ -43,6 +43,14 @@ STALL_TIMEOUT = 15.0
 """Seconds after which a connection is closed on which the other side reads nothing."""
 IDLE_TIMEOUT = 60.0
 """Seconds after which a connection that we dialled and do not use is closed."""
+SEED_IDLE_TIMEOUT = 5.0
+"""The same for one to join by whose name leads to several places: the next time another of them is asked."""
+STARVED_PAUSE = 0.1
+"""Seconds after which a process without file descriptors tries again."""
+STARVED_REPORT = 60.0
+"""Seconds between two reports of that."""
+QUIET_CLIENT = 1.0
+"""Seconds of silence after which a client's connection may give way to one that the ring needs."""
 DIAL_TIMEOUT = 3.0
 """Seconds in which a connection must be made: less than the core's retries of one request take."""
 STABLE_AFTER = 1.0
@@ -88,6 +96,10 @@ class Links:
         """What was sent to those who refused us lately; to be told as `Loss` once this turn's effects are done."""
         self.held: dict[Link, None] = {}
         """Connections with a backlog."""
+        self.seeds: frozenset[Address] = frozenset()
+        """The addresses that the node was told to join by."""
+        self._starved_at: float | None = None
+        """When it was last reported that there are no file descriptors."""
         self._check_at: float | None = None
         self._dialler = dialler
         self._hello = hello
@@ -161,8 +173,9 @@ class Links:
         if len(self.outbound) >= MAX_OUTBOUND:
             self._close(min(self.outbound.values(), key=lambda each: each.used))
         connection = Connection(initiator=True, hello=self._hello, codec=self._codec, max_frame=self._max_frame)
-        link = self.outbound[address] = Link(address, True, connection, now, now)
-        self._dialler.dial(link, max(0.0, self.contact(address).retry_at - now))
+        contact = self.contact(address)
+        link = self.outbound[address] = Link(address, True, connection, now, now, contact=contact)
+        self._dialler.dial(link, max(0.0, contact.retry_at - now))
         return link
 
     # What the runtime tells
@@ -188,6 +201,27 @@ class Links:
                 self._close(link)
                 return True
         return False
+
+    def starved(self, now: float, *, dialling: bool) -> bool:
+        """Make way, if somebody can, for a connection for which there is no file descriptor; tell whether somebody did.
+
+        That is a stranger that has not said its hello, and for one that we dial also a client that is quiet.
+        """
+        self.counters.starved += 1
+        if self._starved_at is None or now - self._starved_at >= STARVED_REPORT:
+            self._starved_at = now
+            _log.warning("no file descriptor is left for another connection, of which there are %d", len(self))
+        return self._evict() or (dialling and self._evict_client(now))
+
+    def _evict_client(self, now: float) -> bool:
+        quiet = [
+            link
+            for link in self.inbound.values()
+            if not link.connection.remote_address and not link.queued() and now - link.used >= QUIET_CLIENT
+        ]
+        if quiet:
+            self._close(min(quiet, key=lambda link: link.used))
+        return bool(quiet)
 
     def dialled(self, link: Link, wire: Wire, now: float) -> None:
         """Take a connection that was asked for."""
@@ -290,6 +324,7 @@ class Links:
                 return
             if link.dialled:
                 self.contact(link.name).standing = Standing.UP
+                link.contact.refusing.clear()
                 self._send_waiting(link)
             link.wire.wake()
 
@@ -309,15 +344,26 @@ class Links:
             contact.standing = Standing.DOWN
         else:
             contact.failures += 1
+            if standing is Standing.REFUSED and link.spot is not None:
+                contact.refusing.add(link.spot)
+                if len(contact.refusing) < link.choices:
+                    standing = Standing.DOWN  # Others of its name have not refused.
             contact.standing = standing
             backoff = min(FIRST_BACKOFF * 2 ** min(contact.failures - 1, 10), LONGEST_BACKOFF)
             contact.retry_at = now + (REFUSED_BACKOFF if standing is Standing.REFUSED else backoff)
         # Nothing that was sent is looked at before the hellos are exchanged.
         self._unreachable(Loss(link.name, link.connection.refused, sent=established, reason=reason))
 
+    def look_elsewhere(self, name: Address) -> None:
+        """Who answers there is of no use: the next time, dial another place to which the name leads."""
+        link = self.outbound.get(name)
+        if link is not None and link.choices > 1:
+            self._close(link)
+
     def _close(self, link: Link, *, politely: bool = False) -> None:
         """End a connection of which nothing is expected any more."""
         link.closed = True
+        link.pass_on()
         self.counters.dropped += len(link.waiting)
         link.waiting.clear()
         link.backlog.clear()
@@ -365,9 +411,12 @@ class Links:
             elif self._is_stalled(link, now):
                 self.counters.stalled += 1
                 self._break(link, Standing.DOWN, "nothing is read", now)
-            elif link.dialled and now - link.used >= IDLE_TIMEOUT:
+            elif link.dialled and now - link.used >= self._idle_timeout(link):
                 self._close(link)
         self._check_at = now + CHECK_INTERVAL if len(self) else None
+
+    def _idle_timeout(self, link: Link) -> float:
+        return SEED_IDLE_TIMEOUT if link.choices > 1 and link.name in self.seeds else IDLE_TIMEOUT
 
     def _is_stalled(self, link: Link, now: float) -> bool:
         if link.stalled is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from chord_adapters._address import HostPort, parse
+from chord_adapters._address import HostPort, Service, parse, parse_contact
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
 from chord_adapters._keeper import Keeper, begin
 from chord_adapters._kept import KeptDriver
+from chord_adapters._names import Resolve, is_here
 from chord_adapters._recording import Recorder
 from chord_adapters._runtime import Runtime
 from chord_adapters._tls import Tls, tls_of
@@ -28,8 +28,6 @@ from chord_proto.peer import Address
 
 FilePath: TypeAlias = str | PathLike[str]
 """How callers name a file."""
-Resolve: TypeAlias = Callable[[str, int], Awaitable[list[Any]]]
-"""The loop's own ``getaddrinfo`` for TCP."""
 _STORAGE = ("load", "apply", "close")
 
 
@@ -39,7 +37,7 @@ class Opening:
 
     listen: HostPort
     advertise: HostPort | None
-    join: tuple[HostPort, ...]
+    join: tuple[HostPort | Service, ...]
     config: Config
     virtual_nodes: int
     network: str
@@ -70,6 +68,9 @@ class Opening:
             raise ValueError(f"{told or where} is no address that others can dial: pass advertise=")
         if isinstance(join, str):
             raise TypeError("join is a list of addresses, not one str")
+        contacts = tuple(parse_contact(address) for address in join)
+        if any(isinstance(contact, Service) for contact in contacts):
+            import chord_adapters._srv  # noqa: F401 -- so that its absence is told at once
         check_config(config)
         check_network(network, config)
         _check_int("virtual_nodes", virtual_nodes)
@@ -82,7 +83,7 @@ class Opening:
         return cls(
             listen=where,
             advertise=told,
-            join=tuple(parse(address, what="address to join") for address in join),
+            join=contacts,
             config=config,
             virtual_nodes=virtual_nodes,
             network=network,
@@ -150,24 +151,18 @@ class Opening:
             raise ValueError(f"{self.join[0]} is the node's own address: there is nobody to join by")
         return tuple(dict.fromkeys(str(contact) for contact, ours in zip(self.join, own, strict=True) if not ours))
 
-    async def _is_own(self, contact: HostPort, sock: socket.socket, resolve: Resolve) -> bool:
+    async def _is_own(self, contact: HostPort | Service, sock: socket.socket, resolve: Resolve) -> bool:
+        """Tell whether there is nobody else at a contact, as far as can be seen now."""
         if contact == self.address(sock):
             return True
-        host, port = sock.getsockname()[:2]
-        if contact.port != port:
+        bound = sock.getsockname()
+        if isinstance(contact, Service) or contact.port != bound[1]:
             return False
-        if contact.ip is not None:
-            hosts = [contact.host]
-        else:
-            try:
-                hosts = [info[4][0] for info in await resolve(contact.host, contact.port)]
-            except OSError:
-                return False  # Whoever that is, it cannot be reached now.
-        ours = ipaddress.ip_address(host)
-        return any(
-            theirs == ours or (ours.is_unspecified and theirs.is_loopback)
-            for theirs in (ipaddress.ip_address(each) for each in hosts)
-        )
+        try:
+            found = await resolve(contact.host, contact.port)
+        except OSError:
+            return False  # Whoever that is, it cannot be reached now.
+        return all(is_here(where, bound) for _, _, _, _, where in found)
 
 
 def client_of(runtime: Runtime, address: str, *, network: str, config: Config) -> tuple[Asker, Client]:

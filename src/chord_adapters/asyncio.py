@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from chord_adapters._address import listening_socket, parse
+from chord_adapters._address import OUT_OF_RESOURCES, listening_socket
+from chord_adapters._asyncio_sockets import Listener, connected
 from chord_adapters._asyncio_wire import AsyncioGreeting, AsyncioWaiter, AsyncioWire
 from chord_adapters._client import Client
 from chord_adapters._driver import Driver
@@ -35,7 +36,8 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, STARVED_PAUSE, Link
+from chord_adapters._names import spots_of
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
@@ -77,9 +79,10 @@ __all__ = [
     "open_node",
 ]
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 _CONFIG = Config()
-ACCEPTING = 3
-"""Turns of the loop after which a connection has come to light that was accepted just before its listener was closed."""
 
 
 @asynccontextmanager
@@ -175,9 +178,10 @@ class _Runtime:
         self.wires: set[AsyncioWire] = set()
         self.greeting: dict[AsyncioGreeting, None] = {}
         self.buffer = memoryview(bytearray(READ_SIZE))
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dials: dict[Link, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._entering: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self.is_stopped = False
@@ -192,12 +196,9 @@ class _Runtime:
             contacts = await opening.contacts(sock, self._resolve)
             keeper = await opening.keeper(self)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
-            self._server = await self.loop.create_server(self._came_in, sock=sock, backlog=128, start_serving=False)
-            await self._server.start_serving()
+            self._listener = Listener(self.loop, sock, self._came_in, self._make_way)
         except BaseException:
             self.stop()
-            if self._server is not None:
-                self._server.close()
             sock.close()
             if driver is not None:
                 driver.abort()
@@ -205,8 +206,27 @@ class _Runtime:
         driver.start()
         return driver
 
-    def _came_in(self) -> asyncio.BaseProtocol:
+    def _came_in(self, sock: socket.socket) -> None:
+        # Not cancelled with the others: it takes only some turns, and would forget the socket.
+        task = self.loop.create_task(self._take_in(sock))
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+
+    async def _take_in(self, sock: socket.socket) -> None:
+        with suppress(OSError):  # It has gone again.
+            await self.loop.connect_accepted_socket(self._protocol, sock)
+
+    def _protocol(self) -> asyncio.BaseProtocol:
         return AsyncioWire(self, None) if self.tls is None else AsyncioGreeting(self, self.tls)
+
+    def _make_way(self, *, dialling: bool = False) -> bool:
+        """Let somebody make way for a connection, for which there is no file descriptor; tell whether somebody did."""
+        if self.engine.starved(dialling=dialling):
+            return True
+        if self.greeting:
+            next(iter(self.greeting)).abort()
+            return True
+        return False
 
     async def _resolve(self, host: str, port: int) -> list[Any]:
         return await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
@@ -245,33 +265,15 @@ class _Runtime:
     async def _close_now(self) -> None:
         """Close what is left; cancelling this does not hinder it, since it only takes a few turns of the loop."""
         cancelled: asyncio.CancelledError | None = None
-        turns = 0
-        while turns < ACCEPTING or self.wires or self._tasks:
-            turns += 1
+        while self.wires or self._tasks or self._entering:
             for wire in list(self.wires):
                 wire.abort()
             try:
                 await asyncio.sleep(0)
             except asyncio.CancelledError as error:
                 cancelled = error
-        if self._server is not None:
-            self._server.close()
         if cancelled is not None:
             raise cancelled
-
-    def _refuse(self, server: asyncio.Server) -> None:
-        """Let nobody connect any more.
-
-        asyncio's own server forgets to close a connection that it has accepted but not announced when it is closed
-        (python/cpython#109564): it is closed a few turns later, and until then its sockets are made deaf.
-        """
-        if isinstance(self.loop, asyncio.SelectorEventLoop):
-            for sock in server.sockets:
-                self.loop.remove_reader(sock)
-                with suppress(OSError):  # It does not listen yet.
-                    sock.shutdown(socket.SHUT_RDWR)
-        else:
-            server.close()
 
     def lost(self, wire: AsyncioWire) -> None:
         """Forget a connection that is closed."""
@@ -320,19 +322,37 @@ class _Runtime:
     async def _dial(self, link: Link, delay: float) -> None:
         try:
             await asyncio.sleep(delay)
-            where = parse(link.name)
-            async with asyncio.timeout(DIAL_TIMEOUT):
-                tls = None if self.tls is None else self.tls.client
-                name = None if tls is None else where.host
-                await self.loop.create_connection(
-                    lambda: AsyncioWire(self, link), where.host, where.port, ssl=tls, server_hostname=name
-                )
+            await self._connect(link)
             self._dials.pop(link, None)
         except (OSError, ValueError) as error:
             # Taken out first, or hanging up would cancel this very task.
             self._dials.pop(link, None)
             if link.wire is None:
                 self.engine.dial_failed(link, "" if self.tls is None else reason_of(error))
+
+    async def _connect(self, link: Link) -> None:
+        bound = None if self._listener is None else self._listener.bound
+        tls = None if self.tls is None else self.tls.client
+        while True:
+            try:
+                async with asyncio.timeout(DIAL_TIMEOUT):
+                    spots = await spots_of(link.name, self._resolve, self._aside, bound)
+                    sock, link.spot = await connected(link.in_turn(spots))
+                    await self.loop.create_connection(
+                        lambda: AsyncioWire(self, link),
+                        sock=sock,
+                        ssl=tls,
+                        server_hostname=None if tls is None else link.spot.host,
+                    )
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    raise
+            else:
+                return
+            await asyncio.sleep(0.0 if self._make_way(dialling=True) else STARVED_PAUSE)
+
+    async def _aside(self, work: Callable[[A], B], argument: A) -> B:
+        return await self.loop.run_in_executor(None, work, argument)
 
     def hang_up(self, link: Link) -> None:
         task = self._dials.pop(link, None)
@@ -346,8 +366,8 @@ class _Runtime:
 
     def stop(self) -> None:
         self.is_stopped = True
-        if self._server is not None:
-            self._refuse(self._server)
+        if self._listener is not None:
+            self._listener.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

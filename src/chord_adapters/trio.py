@@ -9,18 +9,17 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from chord_adapters import _tls
-from chord_adapters._address import listening_socket, parse
+from chord_adapters._address import OUT_OF_RESOURCES, listening_socket
 from chord_adapters._client import Asker, Client
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
@@ -38,12 +37,14 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, STARVED_PAUSE, Link
+from chord_adapters._names import spots_of
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
 from chord_adapters._tls import Tls, reason_of, tls_of
+from chord_adapters._trio_sockets import connected
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -82,9 +83,10 @@ __all__ = [
     "serve_node",
 ]
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 _CONFIG = Config()
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_ACCEPT_PAUSE = 0.1
 
 
 @asynccontextmanager
@@ -294,8 +296,8 @@ class _Runtime:
             except trio.ClosedResourceError:
                 return
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    await trio.sleep(_ACCEPT_PAUSE)
+                if error.errno in OUT_OF_RESOURCES:
+                    await trio.sleep(0.0 if self._make_way() else STARVED_PAUSE)
                 continue
             if self._tls is None:
                 self._take(TrioWire(self, stream))
@@ -305,6 +307,17 @@ class _Runtime:
                 scope = trio.CancelScope()
                 self._greeting[scope] = None
                 self._spawn(self._greet, stream, self._tls, scope)
+
+    def _make_way(self, *, dialling: bool = False) -> bool:
+        """Let somebody make way for a connection, for which there is no file descriptor; tell whether somebody did."""
+        if self.engine.starved(dialling=dialling):
+            return True
+        if self._greeting:
+            scope = next(iter(self._greeting))
+            del self._greeting[scope]
+            scope.cancel()
+            return True
+        return False
 
     def _take(self, wire: TrioWire) -> None:
         """Take a connection that came in."""
@@ -368,12 +381,13 @@ class _Runtime:
         try:
             with scope:
                 await trio.sleep(delay)
-                where = parse(link.name)
-                with trio.fail_after(DIAL_TIMEOUT):
-                    stream = await trio.open_tcp_stream(where.host, where.port)
+                with trio.fail_after(DIAL_TIMEOUT) as limit:
+                    while stream is None:
+                        stream = await self._connected(link, limit)
                     if self._tls is not None:
+                        assert link.spot is not None
                         secured = trio.SSLStream(
-                            stream, self._tls.client, server_hostname=where.host, https_compatible=True
+                            stream, self._tls.client, server_hostname=link.spot.host, https_compatible=True
                         )
                         await secured.do_handshake()
                 made = True
@@ -393,6 +407,20 @@ class _Runtime:
             await wire.run()
         elif not scope.cancelled_caught:
             self.engine.dial_failed(link, reason)
+
+    async def _connected(self, link: Link, limit: trio.CancelScope) -> trio.SocketStream | None:
+        """Connect to where the name leads; None when there was no file descriptor for it, and then time begins anew."""
+        bound = None if self._listener is None else self._listener.socket.getsockname()
+        try:
+            stream, link.spot = await connected(link.in_turn(await spots_of(link.name, _resolve, _aside, bound)))
+        except OSError as error:
+            if error.errno not in OUT_OF_RESOURCES:
+                raise
+        else:
+            return stream
+        limit.deadline = trio.current_time() + STARVED_PAUSE + DIAL_TIMEOUT
+        await trio.sleep(0.0 if self._make_way(dialling=True) else STARVED_PAUSE)
+        return None
 
     def hang_up(self, link: Link) -> None:
         scope = self._dials.pop(link, None)
@@ -422,3 +450,7 @@ class _Runtime:
 
 async def _resolve(host: str, port: int) -> list[Any]:
     return list(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP))
+
+
+async def _aside(work: Callable[[A], B], argument: A) -> B:
+    return await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)

@@ -1,0 +1,113 @@
+"""How the asyncio adapter comes by sockets: it dials whichever place answers, and takes in what comes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from chord_adapters._address import OUT_OF_RESOURCES
+from chord_adapters._links import STARVED_PAUSE
+from chord_adapters._names import STAGGER, Spot
+
+BURST = 128
+"""Most connections taken in one turn of the loop."""
+
+
+async def connected(spots: Sequence[Spot]) -> tuple[socket.socket, Spot]:
+    """Connect to the first of these places that answers, in the manner of RFC 8305; raises `OSError`.
+
+    The loop's own dialling asks one name, in an order of its own.
+    """
+    if len(spots) == 1:
+        return await _connect(spots[0]), spots[0]
+    made: list[tuple[socket.socket, Spot]] = []
+    failures: list[OSError] = []
+
+    async def attempt(spot: Spot) -> None:
+        try:
+            made.append((await _connect(spot), spot))
+        except OSError as error:
+            failures.append(error)
+
+    under_way: set[asyncio.Task[None]] = set()
+    waiting = list(spots)
+    try:
+        while not made and (waiting or under_way):
+            if waiting:
+                under_way.add(asyncio.get_running_loop().create_task(attempt(waiting.pop(0))))
+            _, under_way = await asyncio.wait(
+                under_way, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+        if not made:
+            raise next((each for each in failures if each.errno in OUT_OF_RESOURCES), failures[0])
+        return made.pop(0)
+    finally:
+        for task in under_way:
+            task.cancel()
+        for sock, _ in made:
+            sock.close()
+
+
+async def _connect(spot: Spot) -> socket.socket:
+    sock = socket.socket(spot.family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, spot.where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Listener:
+    """Takes in what comes.
+
+    asyncio's own server logs a hundred tracebacks a second while there are no file descriptors, and forgets to close a
+    connection that it has accepted but not announced when it is closed (python/cpython#109564).
+
+    ``came`` is given each connection; ``starved`` is asked to let somebody make way for one, and tells whether it did.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        came: Callable[[socket.socket], None],
+        starved: Callable[[], bool],
+    ) -> None:
+        self.bound = sock.getsockname()
+        self._loop = loop
+        self._sock = sock
+        self._came = came
+        self._starved = starved
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(BURST):
+            try:
+                sock, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    continue  # Who came has gone again.
+                if not self._starved():
+                    self._loop.remove_reader(self._sock)
+                    self._pause = self._loop.call_later(STARVED_PAUSE, self._listen)
+                return
+            sock.setblocking(False)
+            self._came(sock)
+
+    def close(self) -> None:
+        """Let nobody connect any more; harmless when repeated."""
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
