@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import re
 import socket
@@ -12,8 +11,6 @@ from typing import NamedTuple
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253
 _SERVICE = re.compile(r"_[^.:]+\._tcp\.[^:]+", re.IGNORECASE)
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What the system says when it has no socket to give: no word about the other side."""
 UNACKNOWLEDGED = 10.0
 """Seconds after which a connection ends on which the other machine confirms nothing, as it does even when its process sleeps."""
 _VANISHED = (

@@ -5,16 +5,37 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from chord_adapters._address import OUT_OF_RESOURCES
-from chord_adapters._links import STARVED_PAUSE
-from chord_adapters._names import STAGGER, Spot
+from chord_adapters._descriptors import OUT_OF_RESOURCES
+from chord_adapters._link import Link
+from chord_adapters._names import STAGGER, Spot, spots_of
+from chord_adapters._shortage import RETRY_PAUSE
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 BURST = 128
 """Most connections taken in one turn of the loop."""
 
 
-async def connected(spots: Sequence[Spot]) -> tuple[socket.socket, Spot]:
+async def resolve(host: str, port: int) -> list[Any]:
+    """Ask the system where a host is; raises `OSError`."""
+    loop = asyncio.get_running_loop()
+    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+
+
+async def connect(link: Link, bound: tuple[Any, ...] | None) -> socket.socket:
+    """Connect to where the name of ``link`` leads now, and note where that is; raises what `spots_of` raises."""
+    sock, link.spot = await _first_of(link.in_turn(await spots_of(link.name, resolve, _aside, bound)))
+    return sock
+
+
+async def _aside(work: Callable[[A], B], argument: A) -> B:
+    return await asyncio.get_running_loop().run_in_executor(None, work, argument)
+
+
+async def _first_of(spots: Sequence[Spot]) -> tuple[socket.socket, Spot]:
     """Connect to the first of these places that answers, in the manner of RFC 8305; raises `OSError`.
 
     The loop's own dialling asks one name, in an order of its own.
@@ -99,7 +120,7 @@ class Listener:
                     continue  # Who came has gone again.
                 if not self._starved():
                     self._loop.remove_reader(self._sock)
-                    self._pause = self._loop.call_later(STARVED_PAUSE, self._listen)
+                    self._pause = self._loop.call_later(RETRY_PAUSE, self._listen)
                 return
             sock.setblocking(False)
             self._came(sock)

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from chord_adapters import _tls
 from chord_adapters._address import tune
+from chord_adapters._descriptors import is_scarce
 from chord_adapters._engine import Engine
 from chord_adapters._links import HIGH_WATER, Link
 from chord_adapters._runtime import Outcome
+from chord_adapters._shortage import LEAST_INBOUND
 from chord_adapters._tls import Tls, covers
 
 
@@ -23,6 +25,7 @@ class Home(Protocol):
     buffer: memoryview
     wires: set[AsyncioWire]
     greeting: dict[AsyncioGreeting, None]
+    most_greeting: int
     is_stopped: bool
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -66,7 +69,9 @@ class AsyncioGreeting(asyncio.Protocol):
             return
         transport.pause_reading()
         greeting = self._runtime.greeting
-        if len(greeting) >= _tls.MAX_GREETING:
+        if is_scarce(transport.get_extra_info("socket").fileno()):
+            self._runtime.most_greeting = max(LEAST_INBOUND, len(greeting))
+        if len(greeting) >= self._runtime.most_greeting:
             next(iter(greeting)).abort()
         greeting[self] = None
         self._runtime.spawn(self._greet(transport))
@@ -117,7 +122,8 @@ class AsyncioWire(asyncio.BufferedProtocol):
         elif self._runtime.is_stopped:
             transport.abort()  # The handshake was under way.
         else:
-            self._link = self._runtime.engine.accepted(self)
+            scarce = is_scarce(transport.get_extra_info("socket").fileno())
+            self._link = self._runtime.engine.accepted(self, scarce=scarce)
             if self._link is None:
                 transport.abort()
             elif self._early:

@@ -68,15 +68,15 @@ class Engine(ABC):
 
     # What the loop tells
 
-    def accepted(self, wire: Wire) -> Link | None:
-        """A connection came in; None when it is to be closed."""
-        return None if self.is_over else self._safely(self._accepted, wire)
+    def accepted(self, wire: Wire, *, scarce: bool = False) -> Link | None:
+        """A connection came in, with one of the last file descriptors if ``scarce``; None when it is to be closed."""
+        return None if self.is_over else self._safely(self._accepted, wire, scarce)
 
-    def _accepted(self, wire: Wire) -> Link | None:
-        return self.links.accepted(wire, self.runtime.now())
+    def _accepted(self, wire: Wire, scarce: bool) -> Link | None:
+        return self.links.accepted(wire, self.runtime.now(), scarce=scarce)
 
     def starved(self, *, dialling: bool) -> bool:
-        """There is no file descriptor for another connection; tell whether one has made way."""
+        """File descriptors run out; tell whether a connection has made way."""
         return not self.is_over and self.links.starved(self.runtime.now(), dialling=dialling)
 
     def dialled(self, link: Link, wire: Wire) -> None:

@@ -149,7 +149,7 @@ class LinkCounters:
     turned_away: int = 0
     """Connections not accepted because there were too many."""
     starved: int = 0
-    """How often a connection could not be made or accepted because the process has no file descriptor left for it."""
+    """How often file descriptors had run out when a connection was to be made or accepted."""
     dropped: int = 0
     """Messages dropped because a queue was full, or nobody was left to send them to."""
     unsendable: int = 0

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
+from chord_adapters._shortage import QUIET_CLIENT, Shortage
 from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello, frame_limit
 from chord_proto.errors import DecodeError, LocalProtocolError
@@ -45,12 +46,6 @@ IDLE_TIMEOUT = 60.0
 """Seconds after which a connection that we dialled and do not use is closed."""
 SEED_IDLE_TIMEOUT = 5.0
 """The same for one to join by whose name leads to several places: the next time another of them is asked."""
-STARVED_PAUSE = 0.1
-"""Seconds after which a process without file descriptors tries again."""
-STARVED_REPORT = 60.0
-"""Seconds between two reports of that."""
-QUIET_CLIENT = 1.0
-"""Seconds of silence after which a client's connection may give way to one that the ring needs."""
 DIAL_TIMEOUT = 3.0
 """Seconds in which a connection must be made: less than the core's retries of one request take."""
 STABLE_AFTER = 1.0
@@ -98,8 +93,7 @@ class Links:
         """Connections with a backlog."""
         self.seeds: frozenset[Address] = frozenset()
         """The addresses that the node was told to join by."""
-        self._starved_at: float | None = None
-        """When it was last reported that there are no file descriptors."""
+        self._shortage = Shortage(self.counters)
         self._check_at: float | None = None
         self._dialler = dialler
         self._hello = hello
@@ -180,9 +174,16 @@ class Links:
 
     # What the runtime tells
 
-    def accepted(self, wire: Wire, now: float) -> Link | None:
-        """Take a connection that came in, or return None when there are too many."""
-        if len(self.inbound) >= MAX_INBOUND and not self._evict():
+    def accepted(self, wire: Wire, now: float, *, scarce: bool = False) -> Link | None:
+        """Take a connection that came in, or return None when there are too many.
+
+        ``scarce``: it has one of the last file descriptors, which are for the node's own needs; so there are no more
+        connections than now for a while.
+        """
+        if scarce:
+            self._shortage.note(len(self), now)
+            self._shortage.limit(len(self.inbound), now)
+        if len(self.inbound) >= self._shortage.most(MAX_INBOUND, now) and not self._evict():
             self.counters.turned_away += 1
             return None
         self.counters.accepted += 1
@@ -203,14 +204,11 @@ class Links:
         return False
 
     def starved(self, now: float, *, dialling: bool) -> bool:
-        """Make way, if somebody can, for a connection for which there is no file descriptor; tell whether somebody did.
+        """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did.
 
         That is a stranger that has not said its hello, and for one that we dial also a client that is quiet.
         """
-        self.counters.starved += 1
-        if self._starved_at is None or now - self._starved_at >= STARVED_REPORT:
-            self._starved_at = now
-            _log.warning("no file descriptor is left for another connection, of which there are %d", len(self))
+        self._shortage.note(len(self), now)
         return self._evict() or (dialling and self._evict_client(now))
 
     def _evict_client(self, now: float) -> bool:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import trio
 
-from chord_adapters._address import OUT_OF_RESOURCES
-from chord_adapters._names import STAGGER, Spot
+from chord_adapters._descriptors import OUT_OF_RESOURCES
+from chord_adapters._link import Link
+from chord_adapters._names import STAGGER, Spot, spots_of
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
-async def connected(spots: Sequence[Spot]) -> tuple[trio.SocketStream, Spot]:
+async def resolve(host: str, port: int) -> list[Any]:
+    """Ask the system where a host is; raises `OSError`."""
+    return list(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP))
+
+
+async def connect(link: Link, bound: tuple[Any, ...] | None) -> trio.SocketStream:
+    """Connect to where the name of ``link`` leads now, and note where that is; raises what `spots_of` raises."""
+    stream, link.spot = await _first_of(link.in_turn(await spots_of(link.name, resolve, _aside, bound)))
+    return stream
+
+
+async def _aside(work: Callable[[A], B], argument: A) -> B:
+    return await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)
+
+
+async def _first_of(spots: Sequence[Spot]) -> tuple[trio.SocketStream, Spot]:
     """Connect to the first of these places that answers, in the manner of RFC 8305; raises `OSError`.
 
     trio's own dialling asks one name, in an order of its own.

@@ -9,6 +9,7 @@ from typing import Protocol
 import trio
 
 from chord_adapters._address import tune
+from chord_adapters._descriptors import is_scarce
 from chord_adapters._engine import Engine
 from chord_adapters._links import HIGH_WATER, READ_SIZE, Link
 from chord_adapters._runtime import Outcome
@@ -74,6 +75,11 @@ class TrioWire:
         self._rest = b""
         self._closing = False
         tune(stream.socket.setsockopt)
+
+    @property
+    def is_scarce(self) -> bool:
+        """Tell whether file descriptors ran out when this one was given."""
+        return is_scarce(self._socket.fileno())
 
     async def run(self) -> None:
         """Serve the connection until it ends."""

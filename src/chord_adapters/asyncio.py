@@ -12,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
-from chord_adapters._address import OUT_OF_RESOURCES, listening_socket
-from chord_adapters._asyncio_sockets import Listener, connected
+from chord_adapters import _tls
+from chord_adapters._address import listening_socket
+from chord_adapters._asyncio_sockets import Listener, resolve
+from chord_adapters._asyncio_sockets import connect as connect_to
 from chord_adapters._asyncio_wire import AsyncioGreeting, AsyncioWaiter, AsyncioWire
 from chord_adapters._client import Client
+from chord_adapters._descriptors import OUT_OF_RESOURCES
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
 from chord_adapters._errors import (
@@ -36,12 +39,12 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, STARVED_PAUSE, Link
-from chord_adapters._names import spots_of
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
+from chord_adapters._shortage import RETRY_PAUSE
 from chord_adapters._tls import Tls, reason_of, tls_of
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -78,9 +81,6 @@ __all__ = [
     "connect",
     "open_node",
 ]
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 _CONFIG = Config()
 
@@ -177,6 +177,7 @@ class _Runtime:
         self.loop = asyncio.get_running_loop()
         self.wires: set[AsyncioWire] = set()
         self.greeting: dict[AsyncioGreeting, None] = {}
+        self.most_greeting = _tls.MAX_GREETING
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._listener: Listener | None = None
         self._dials: dict[Link, asyncio.Task[None]] = {}
@@ -190,10 +191,10 @@ class _Runtime:
 
     async def open(self, opening: Opening) -> Driver:
         """Listen, and start the nodes."""
-        sock = listening_socket(await self._resolve(opening.listen.host, opening.listen.port))
+        sock = listening_socket(await resolve(opening.listen.host, opening.listen.port))
         driver: Driver | None = None
         try:
-            contacts = await opening.contacts(sock, self._resolve)
+            contacts = await opening.contacts(sock, resolve)
             keeper = await opening.keeper(self)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
             self._listener = Listener(self.loop, sock, self._came_in, self._make_way)
@@ -220,16 +221,13 @@ class _Runtime:
         return AsyncioWire(self, None) if self.tls is None else AsyncioGreeting(self, self.tls)
 
     def _make_way(self, *, dialling: bool = False) -> bool:
-        """Let somebody make way for a connection, for which there is no file descriptor; tell whether somebody did."""
+        """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did."""
         if self.engine.starved(dialling=dialling):
             return True
         if self.greeting:
             next(iter(self.greeting)).abort()
             return True
         return False
-
-    async def _resolve(self, host: str, port: int) -> list[Any]:
-        return await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
 
     async def close(self, patience: float) -> None:
         """Wait until everything is closed, so many seconds also for what is still to be sent."""
@@ -336,23 +334,19 @@ class _Runtime:
         while True:
             try:
                 async with asyncio.timeout(DIAL_TIMEOUT):
-                    spots = await spots_of(link.name, self._resolve, self._aside, bound)
-                    sock, link.spot = await connected(link.in_turn(spots))
+                    sock = await connect_to(link, bound)
                     await self.loop.create_connection(
                         lambda: AsyncioWire(self, link),
                         sock=sock,
                         ssl=tls,
-                        server_hostname=None if tls is None else link.spot.host,
+                        server_hostname=None if tls is None or link.spot is None else link.spot.host,
                     )
             except OSError as error:
                 if error.errno not in OUT_OF_RESOURCES:
                     raise
             else:
                 return
-            await asyncio.sleep(0.0 if self._make_way(dialling=True) else STARVED_PAUSE)
-
-    async def _aside(self, work: Callable[[A], B], argument: A) -> B:
-        return await self.loop.run_in_executor(None, work, argument)
+            await asyncio.sleep(0.0 if self._make_way(dialling=True) else RETRY_PAUSE)
 
     def hang_up(self, link: Link) -> None:
         task = self._dials.pop(link, None)

@@ -10,17 +10,16 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
 
 import trio
 
 from chord_adapters import _tls
-from chord_adapters._address import OUT_OF_RESOURCES, listening_socket
+from chord_adapters._address import listening_socket
 from chord_adapters._client import Asker, Client
+from chord_adapters._descriptors import OUT_OF_RESOURCES, is_scarce
 from chord_adapters._driver import Driver
 from chord_adapters._engine import Engine
 from chord_adapters._errors import (
@@ -37,14 +36,15 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, STARVED_PAUSE, Link
-from chord_adapters._names import spots_of
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
+from chord_adapters._shortage import LEAST_INBOUND, RETRY_PAUSE
 from chord_adapters._tls import Tls, reason_of, tls_of
-from chord_adapters._trio_sockets import connected
+from chord_adapters._trio_sockets import connect as connect_to
+from chord_adapters._trio_sockets import resolve
 from chord_adapters._trio_wire import TrioWaiter, TrioWire
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
@@ -82,9 +82,6 @@ __all__ = [
     "open_node",
     "serve_node",
 ]
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 _CONFIG = Config()
 
@@ -239,15 +236,16 @@ class _Runtime:
         self._stopped = False
         self._greeting: dict[trio.CancelScope, None] = {}
         """Connections on which the other side has not shown yet who it is."""
+        self._most_greeting = _tls.MAX_GREETING
         self._all_gone = trio.Event()
         self._worker: Worker | None = None
 
     async def open(self, opening: Opening) -> Driver:
         """Listen, and start the nodes."""
-        sock = listening_socket(await _resolve(opening.listen.host, opening.listen.port))
+        sock = listening_socket(await resolve(opening.listen.host, opening.listen.port))
         driver: Driver | None = None
         try:
-            contacts = await opening.contacts(sock, _resolve)
+            contacts = await opening.contacts(sock, resolve)
             keeper = await opening.keeper(self)
             self.engine = driver = opening.driver(self, opening.address(sock), contacts, keeper)
             self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
@@ -297,31 +295,37 @@ class _Runtime:
                 return
             except OSError as error:
                 if error.errno in OUT_OF_RESOURCES:
-                    await trio.sleep(0.0 if self._make_way() else STARVED_PAUSE)
+                    await trio.sleep(0.0 if self._make_way() else RETRY_PAUSE)
                 continue
             if self._tls is None:
                 self._take(TrioWire(self, stream))
             else:
-                if len(self._greeting) >= _tls.MAX_GREETING:
-                    next(iter(self._greeting)).cancel()
+                if is_scarce(stream.socket.fileno()):
+                    self._most_greeting = max(LEAST_INBOUND, len(self._greeting))
+                if len(self._greeting) >= self._most_greeting:
+                    self._interrupt_greeting()
                 scope = trio.CancelScope()
                 self._greeting[scope] = None
                 self._spawn(self._greet, stream, self._tls, scope)
 
     def _make_way(self, *, dialling: bool = False) -> bool:
-        """Let somebody make way for a connection, for which there is no file descriptor; tell whether somebody did."""
+        """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did."""
         if self.engine.starved(dialling=dialling):
             return True
         if self._greeting:
-            scope = next(iter(self._greeting))
-            del self._greeting[scope]
-            scope.cancel()
+            self._interrupt_greeting()
             return True
         return False
 
+    def _interrupt_greeting(self) -> None:
+        """Let the oldest make way that has not shown who it is."""
+        scope = next(iter(self._greeting))
+        del self._greeting[scope]
+        scope.cancel()
+
     def _take(self, wire: TrioWire) -> None:
         """Take a connection that came in."""
-        wire.link = self.engine.accepted(wire)
+        wire.link = self.engine.accepted(wire, scarce=wire.is_scarce)
         if wire.link is None:
             wire.abort()
         else:
@@ -412,14 +416,12 @@ class _Runtime:
         """Connect to where the name leads; None when there was no file descriptor for it, and then time begins anew."""
         bound = None if self._listener is None else self._listener.socket.getsockname()
         try:
-            stream, link.spot = await connected(link.in_turn(await spots_of(link.name, _resolve, _aside, bound)))
+            return await connect_to(link, bound)
         except OSError as error:
             if error.errno not in OUT_OF_RESOURCES:
                 raise
-        else:
-            return stream
-        limit.deadline = trio.current_time() + STARVED_PAUSE + DIAL_TIMEOUT
-        await trio.sleep(0.0 if self._make_way(dialling=True) else STARVED_PAUSE)
+        limit.deadline = trio.current_time() + RETRY_PAUSE + DIAL_TIMEOUT
+        await trio.sleep(0.0 if self._make_way(dialling=True) else RETRY_PAUSE)
         return None
 
     def hang_up(self, link: Link) -> None:
@@ -446,11 +448,3 @@ class _Runtime:
         self._sleep.cancel()
         if self._listener is not None:
             self._listener.socket.close()
-
-
-async def _resolve(host: str, port: int) -> list[Any]:
-    return list(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP))
-
-
-async def _aside(work: Callable[[A], B], argument: A) -> B:
-    return await trio.to_thread.run_sync(work, argument, abandon_on_cancel=True)

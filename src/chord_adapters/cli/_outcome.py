@@ -54,12 +54,13 @@ _STATUS: tuple[tuple[type[BaseException], Status], ...] = (
     (ChordError, Status.FAILED),
     (OSError, Status.FAILED),
     (Damaged, Status.FAILED),
+    (ImportError, Status.FAILED),
     (ValueError, Status.USAGE),
 )
 """In order: `Unreachable` and `Timeout` are ``OSError`` too."""
 
-EXPECTED = (NotFound, ChordError, OSError, ValueError)
-"""What a command may raise besides an interruption; anything else is a bug."""
+EXPECTED = (NotFound, ChordError, OSError, ValueError, ImportError)
+"""What a command may raise besides an interruption; anything else is a bug.  An extra may not be installed."""
 
 
 def innermost(error: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ import anyio
 import attrs
 from cyclopts import Parameter, validators
 
+from chord_adapters._descriptors import raise_limit
 from chord_adapters._errors import Closed, Timeout
 from chord_adapters._node import Node
 from chord_adapters._tls import Tls, tls_of
@@ -103,6 +104,7 @@ def node(
         tls=tls,
         json=json,
     )
+    raise_limit()
     return anyio.run(_live, wanted, backend=backend)
 
 

@@ -1,0 +1,47 @@
+"""What a process does about connections while its file descriptors run out."""
+
+from __future__ import annotations
+
+import logging
+
+from chord_adapters._link import LinkCounters
+
+LEAST_INBOUND = 8
+"""So many connections are accepted as long as there are file descriptors at all."""
+CEILING_TIME = 10.0
+"""Seconds for which no more connections are accepted than there were when file descriptors ran out."""
+RETRY_PAUSE = 0.1
+"""Seconds after which a process without file descriptors tries again."""
+REPORT_INTERVAL = 60.0
+"""Seconds between two reports of that."""
+QUIET_CLIENT = 1.0
+"""Seconds of silence after which a client's connection may give way to one that the ring needs."""
+
+_log = logging.getLogger("chord_adapters")
+
+
+class Shortage:
+    """Counts and reports, and bounds how many connections are accepted."""
+
+    def __init__(self, counters: LinkCounters) -> None:
+        self._counters = counters
+        self._reported: float | None = None
+        self._ceiling = 0
+        self._until: float | None = None
+        """How long the ceiling counts."""
+
+    def note(self, connections: int, now: float) -> None:
+        """File descriptors run out, with so many connections."""
+        self._counters.starved += 1
+        if self._reported is None or now - self._reported >= REPORT_INTERVAL:
+            self._reported = now
+            _log.warning("file descriptors run out: there are %d connections, and hardly one more can be", connections)
+
+    def limit(self, inbound: int, now: float) -> None:
+        """Let no more connections come in than these for a while."""
+        self._ceiling = max(LEAST_INBOUND, inbound)
+        self._until = now + CEILING_TIME
+
+    def most(self, usually: int, now: float) -> int:
+        """Return how many connections may come in."""
+        return usually if self._until is None or now >= self._until else min(usually, self._ceiling)
