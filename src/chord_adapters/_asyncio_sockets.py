@@ -15,9 +15,6 @@ from chord_adapters._shortage import RETRY_PAUSE
 A = TypeVar("A")
 B = TypeVar("B")
 
-BURST = 128
-"""Most connections taken in one turn of the loop."""
-
 
 async def resolve(host: str, port: int) -> list[Any]:
     """Ask the system where a host is; raises `OSError`."""
@@ -110,20 +107,16 @@ class Listener:
         self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(BURST):
-            try:
-                sock, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    continue  # Who came has gone again.
-                if not self._starved():
-                    self._loop.remove_reader(self._sock)
-                    self._pause = self._loop.call_later(RETRY_PAUSE, self._listen)
-                return
-            sock.setblocking(False)
-            self._came(sock)
+        # One in a turn of the loop: who comes has said its hello before so many have come that it must make way.
+        try:
+            sock, _ = self._sock.accept()
+        except OSError as error:
+            if error.errno in OUT_OF_RESOURCES and not self._starved():
+                self._loop.remove_reader(self._sock)
+                self._pause = self._loop.call_later(RETRY_PAUSE, self._listen)
+            return  # Otherwise who came has gone again.
+        sock.setblocking(False)
+        self._came(sock)
 
     def close(self) -> None:
         """Let nobody connect any more; harmless when repeated."""

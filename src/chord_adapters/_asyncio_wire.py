@@ -13,7 +13,7 @@ from chord_adapters._descriptors import is_scarce
 from chord_adapters._engine import Engine
 from chord_adapters._links import HIGH_WATER, Link
 from chord_adapters._runtime import Outcome
-from chord_adapters._shortage import LEAST_INBOUND
+from chord_adapters._shortage import LEAST_STRANGERS
 from chord_adapters._tls import Tls, covers
 
 
@@ -70,7 +70,7 @@ class AsyncioGreeting(asyncio.Protocol):
         transport.pause_reading()
         greeting = self._runtime.greeting
         if is_scarce(transport.get_extra_info("socket").fileno()):
-            self._runtime.most_greeting = max(LEAST_INBOUND, len(greeting))
+            self._runtime.most_greeting = max(LEAST_STRANGERS, len(greeting))
         if len(greeting) >= self._runtime.most_greeting:
             next(iter(greeting)).abort()
         greeting[self] = None

@@ -182,7 +182,8 @@ class Links:
         """
         if scarce:
             self._shortage.note(len(self), now)
-            self._shortage.limit(len(self.inbound), now)
+            strangers = sum(not link.connection.established for link in self.inbound.values())
+            self._shortage.limit(len(self.inbound), strangers, now)
         if len(self.inbound) >= self._shortage.most(MAX_INBOUND, now) and not self._evict():
             self.counters.turned_away += 1
             return None

@@ -6,8 +6,9 @@ import logging
 
 from chord_adapters._link import LinkCounters
 
-LEAST_INBOUND = 8
-"""So many connections are accepted as long as there are file descriptors at all."""
+LEAST_STRANGERS = 8
+"""So many that have not said their hello are let in as long as there are file descriptors at all: it takes some turns of
+the loop to read it, in each of which another may come."""
 CEILING_TIME = 10.0
 """Seconds for which no more connections are accepted than there were when file descriptors ran out."""
 RETRY_PAUSE = 0.1
@@ -37,9 +38,9 @@ class Shortage:
             self._reported = now
             _log.warning("file descriptors run out: there are %d connections, and hardly one more can be", connections)
 
-    def limit(self, inbound: int, now: float) -> None:
-        """Let no more connections come in than these for a while."""
-        self._ceiling = max(LEAST_INBOUND, inbound)
+    def limit(self, inbound: int, strangers: int, now: float) -> None:
+        """Let no more connections come in than these for a while; ``strangers`` of them have not said their hello."""
+        self._ceiling = inbound + max(0, LEAST_STRANGERS - strangers)
         self._until = now + CEILING_TIME
 
     def most(self, usually: int, now: float) -> int:

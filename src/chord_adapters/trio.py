@@ -41,7 +41,7 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._shortage import LEAST_INBOUND, RETRY_PAUSE
+from chord_adapters._shortage import LEAST_STRANGERS, RETRY_PAUSE
 from chord_adapters._tls import Tls, reason_of, tls_of
 from chord_adapters._trio_sockets import connect as connect_to
 from chord_adapters._trio_sockets import resolve
@@ -301,7 +301,7 @@ class _Runtime:
                 self._take(TrioWire(self, stream))
             else:
                 if is_scarce(stream.socket.fileno()):
-                    self._most_greeting = max(LEAST_INBOUND, len(self._greeting))
+                    self._most_greeting = max(LEAST_STRANGERS, len(self._greeting))
                 if len(self._greeting) >= self._most_greeting:
                     self._interrupt_greeting()
                 scope = trio.CancelScope()
