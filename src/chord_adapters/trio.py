@@ -103,9 +103,11 @@ async def open_node(
     """Open a node that listens at ``listen``, ``HOST:PORT`` (port 0 picks a free one), and leave the ring on exit.
 
     Joins the ring of any of the addresses ``join``, for ever if need be, or creates one when there are none; entering
-    returns once it listens.  ``advertise`` is the address that others dial, needed when ``listen`` is a wildcard.
-    ``virtual_nodes`` places on the circle share the address.  ``seed`` makes the node's random choices repeat, and
-    ``record`` is a new file for all that it is told and does, for ``chord replay``.
+    returns once it listens.  All addresses of a name are tried; ``_chord._tcp.example.org`` stands for SRV records (the
+    extra ``srv``), asked of a certain name server with ``@10.0.0.1:53`` behind it.  ``advertise`` is the address that
+    others dial, needed when ``listen`` is a wildcard.  ``virtual_nodes`` places on the circle share the address.
+    ``seed`` makes the node's random choices repeat, and ``record`` is a new file for all that it is told and does, for
+    ``chord replay``.
 
     ``storage`` keeps the records, see `chord_adapters.storage`; without one they live in memory.  It is loaded on
     entering, and closed when the node has ended.  A node that was a member before joins by the members that it knew,
@@ -115,8 +117,8 @@ async def open_node(
     client, who has none of the same authority, and who speaks for an address that its own does not cover is refused.
 
     A normal exit leaves within ``Config.leave_timeout``; by exception or cancellation it says goodbye without waiting.
-    Raises `ValueError` and `TypeError` for bad arguments, `OSError` for a port in use, a file that exists or a storage
-    that cannot be used, and on exit `Closed` when the node died and the body raised nothing.
+    Raises `ValueError` and `TypeError` for bad arguments, `ImportError` for an extra that is missing, `OSError` for a
+    port in use, a file that exists or a storage that cannot be used, and on exit `Closed` when the node died and the body raised nothing.
     """
     opening = Opening.of(
         listen,

@@ -7,12 +7,15 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from chord_adapters import _descriptors
+from chord_adapters import _authority, _descriptors
 from chord_adapters._node import Node
+from chord_adapters._tls import Tls
 from chord_adapters.testing._stage import QUICK
 from tests.adapters.backends import LISTEN, Backend, over_sockets, ring, settled, until
 from tests.adapters.descriptors import no_descriptors
@@ -97,19 +100,29 @@ async def test_a_neighbour_that_cannot_be_dialled_is_no_suspect(backend: Backend
 
 
 @over_sockets
-async def test_strangers_make_way(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("secured", [False, True])
+async def test_strangers_make_way(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, secured: bool
+) -> None:
     """However many come, some descriptors are left for the node's own dials; members and clients get in."""
     monkeypatch.setattr(_descriptors, "RESERVE", 30)
-    async with ring(backend, 2) as nodes:
+    options: dict[str, Any] = {}
+    if secured:
+        _authority.init(tmp_path)
+        _authority.issue(tmp_path, ["127.0.0.1"])
+        options["tls"] = Tls(tmp_path)
+    async with ring(backend, 2, **options) as nodes:
         with strangers(100) as sockets, no_descriptors() as hog:
             hog.free(40)
             connect_all(sockets, nodes[0].address)
-            await until(lambda: nodes[0].stats().links.turned_away > 60, "strangers give way to strangers")
-            async with backend.open_node(LISTEN, join=[nodes[0].address], config=QUICK) as third:
+            async with backend.open_node(LISTEN, join=[nodes[0].address], config=QUICK, **options) as third:
                 await settled([*nodes, third])
-                async with backend.connect(nodes[0].address) as client:
+                async with backend.connect(nodes[0].address, **options) as client:
                     await client.put("k", b"v", w="all")
+                    assert b"v" == (await client.get("k")).value
+            await until(lambda: starved(nodes[0]) or secured, "they take all")
             assert 0 == nodes[0].stats().links.dial_failures
+            assert secured or nodes[0].stats().links.turned_away > 60
         await settled(nodes)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import attrs
 import pytest
 
-from chord_adapters import JoinRefused, _links
+from chord_adapters import JoinRefused, _authority, _links
 from chord_adapters.testing._stage import QUICK
 from tests.adapters.backends import LISTEN, Backend, is_ideal, over_sockets, ring, settled, until
 from tests.adapters.names import Names, port_of, silent_place, with_ipv6
@@ -126,6 +127,23 @@ async def test_rings_behind_one_name_merge(backend: Backend, names: Names, monke
         names.known["seeds.test"] = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
         nodes.append(await stack.enter_async_context(backend.open_node(f"127.0.0.4:{port}", config=config)))
         await until(lambda: is_ideal(nodes), "the rings are one", within=30.0)
+
+
+@pytest.mark.parametrize("hosts", [["seeds.test", "127.0.0.1"], ["127.0.0.1"]])
+async def test_the_certificate_behind_a_name(backend: Backend, names: Names, tmp_path: Path, hosts: list[str]) -> None:
+    """It has to cover the name that was dialled, whichever place answers."""
+    _authority.init(tmp_path)
+    _authority.issue(tmp_path, hosts)
+    async with ring(backend, 1, tls=tmp_path) as [node]:
+        port = port_of(node.address)
+        names.known["seeds.test"] = ["127.0.0.2", "127.0.0.1"]
+        join = [f"seeds.test:{port}"]
+        async with backend.open_node(LISTEN, join=join, config=QUICK, tls=tmp_path) as other:
+            if "seeds.test" in hosts:
+                await settled([node, other])
+            else:
+                contact = other._driver.links.contact(join[0])
+                await until(lambda: "not accepted" in contact.reason, "it is not accepted")
 
 
 @with_ipv6

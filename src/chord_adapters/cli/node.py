@@ -51,7 +51,11 @@ def node(
     *,
     listen: Annotated[str, Parameter(help="Where to listen, HOST:PORT; port 0 picks a free one.")] = DEFAULT_ADDRESS,
     join: Annotated[
-        list[str] | None, Parameter(negative="", help="A node of the ring to join; may be given several times.")
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="A node of the ring to join, or SRV records, _NAME._tcp.DOMAIN; may be given several times.",
+        ),
     ] = None,
     advertise: Annotated[
         str | None, Parameter(help="Where others reach this node, needed if it listens at a wildcard address.")
