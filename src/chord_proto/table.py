@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-from chord_proto.identifiers import place_of_content, place_of_name, within
+from chord_proto.identifiers import CONTENT_BITS, place_of_content, place_of_name, within
 from chord_proto.messages import Record, Space, Summary
 from chord_proto.versions import time_of
 
@@ -21,9 +21,9 @@ _SECTOR_BITS = 8
 
 
 def place_of(space: int, name: bytes, bits: int) -> int:
-    """Return where a record or block belongs on the circle."""
+    """Return where a record or block belongs on the circle; a block by a name that none has is on it all the same."""
     if space == Space.BLOCK:
-        return place_of_content(int.from_bytes(name), bits)
+        return place_of_content(int.from_bytes(name[: CONTENT_BITS // 8]), bits)
     return place_of_name(name, bits)
 
 

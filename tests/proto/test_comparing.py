@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from chord_proto.messages import Copies, Digest, GetDigest, Listing, Record, Replicate
+from chord_proto.messages import (
+    Copies,
+    Digest,
+    GetCopies,
+    GetDigest,
+    Listing,
+    ListRange,
+    Record,
+    Replicate,
+    Space,
+    Summary,
+)
 from chord_proto.node import Node
 from chord_proto.sync import _split
+from chord_proto.wire import Codec
 from tests.proto.rig import Rig, peer, ring_of, version
 
 MANY = 6000
@@ -83,3 +95,20 @@ def test_an_arc_is_cut_without_gap_or_overlap() -> None:
         assert all(before[1] == after[0] for before, after in pairwise(parts))
         assert ((end - start) % 256 or 256) == sum((b - a) % 256 for a, b in parts)
     assert [] == _split(0, 15, 256)
+
+
+def test_a_list_may_name_blocks_that_cannot_be() -> None:
+    """The next page is asked for from a place on the circle, whatever the last name of this one: it can be sent."""
+    rig = Rig()
+    node = rig.member(10, before=200, after=[60, 100])
+    while not [parcel for parcel in rig.under_way if isinstance(parcel.message, GetDigest)]:
+        rig.tick(node, 0.1)
+    rig.reply(rig.asked(GetDigest), Digest, 3, bytes(16))
+    impossible = Summary(Space.BLOCK, b"\xff" * 25, "")
+    asked = rig.asked(ListRange)
+    rig.reply(asked, Listing, (impossible,), True)
+    rig.reply(rig.asked(GetCopies), Copies, (), 1)
+    again = rig.asked(ListRange)
+    assert asked is not again
+    assert (255, Space.BLOCK, impossible.name) == again.after
+    assert again == Codec(8).decode(Codec(8).encode(again))
