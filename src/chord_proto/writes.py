@@ -179,8 +179,11 @@ class Writes:
         return self.counted.get(name, self.ctx.now) > self.ctx.now
 
     def drop(self, names: tuple[Name, ...]) -> None:
-        """Forget records durably."""
-        self._write((), names, None)
+        """Forget records durably, those that are not being forgotten already."""
+        going = {name for each in self.pending.values() for name in each.dropped} - self.accepted.keys()
+        names = tuple(name for name in names if name not in going)
+        if names:
+            self._write((), names, None)
 
     def drop_outdated(self) -> None:
         """Forget the named records of earlier lives, from here on and durably; what was written since stays."""
@@ -194,8 +197,11 @@ class Writes:
             self.drop(tuple((item.space, item.name) for item in old))
 
     def remember(self, width: int, founded: int) -> None:
-        """Let a later life know how wide the ring was, not to take itself for a majority alone; and which ring it was."""
-        if not self.failed:
+        """Let a later life know how wide the ring was, not to take itself for a majority alone; and which ring it was.
+
+        While too much waits to become durable nothing is changed, and this is to be called again.
+        """
+        if not self.failed and len(self.pending) < self.ctx.config.max_pending_writes:
             self.width, self.founded = width, founded
             self._write((), (), None, width, founded)
 

@@ -13,6 +13,7 @@ from chord_proto.config import Config
 from chord_proto.effects import Finished, OpId, Send, Write
 from chord_proto.messages import (
     Done,
+    GetNeighbours,
     GetRecord,
     Perform,
     Performed,
@@ -81,6 +82,16 @@ def test_pending_writes() -> None:
         (refused.request, refused.reason) for refused in sent(Refused, effects)
     ]
     assert (2, 2) == (len(only(Write, effects)), node.stats().pending_writes)
+
+
+def test_foundings_wait_for_room() -> None:
+    """Peers tell of ever older foundings while the disk hangs: the oldest is written down once there is room."""
+    rig, node = member(durable=False, max_pending_writes=4)
+    rig.flush_writes()
+    for number in range(20):
+        rig.receive(node, request(GetNeighbours, peer(60), node, 1000 - number, number=number))
+    assert 4 == node.stats().pending_writes
+    assert [981] == [write.founded for write in only(Write, rig.flush_writes())]
 
 
 def test_records() -> None:

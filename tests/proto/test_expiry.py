@@ -132,6 +132,15 @@ def test_alone_a_deletion_is_forgotten_after_the_grace_period() -> None:
     assert 0 == node.stats().records
 
 
+def test_what_is_being_forgotten_is_not_forgotten_again() -> None:
+    """A disk that hangs: however often a deletion is found to be old enough, one write waits for it."""
+    rig, node = alone()
+    rig.receive(node, request(Replicate, peer(60), node, (record_at(5, None, civil(rig)),), False))
+    rig.durable = False
+    rig.run(500.0)
+    assert [((0, record_at(5).name),)] == [write.dropped for _, write in rig.writes if write.dropped]
+
+
 def expiring_other(rig: Rig) -> Record:
     """Return another record, which expires in half a second."""
     return Record(Space.RECORD, name_at(6), b"v", version(civil(rig)), 1, civil(rig) + 500)
