@@ -126,8 +126,8 @@ class Asker(Engine):
     def _forget(self, ticket: Ticket) -> None:
         self._timers.disarm((_GONE, ticket.number))
         self._timers.disarm((_AGAIN, ticket.number))
-        if ticket.op is not None:
-            self._asked.pop(ticket.op, None)
+        if ticket.op is not None and self._asked.pop(ticket.op, None) is not None:
+            self.links.withdraw(self.address, ticket.op)
 
     def _cancel(self, ticket: Ticket) -> None:
         self._forget(ticket)

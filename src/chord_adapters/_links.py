@@ -14,7 +14,7 @@ from chord_adapters._shortage import QUIET_CLIENT, Shortage
 from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello, frame_limit
 from chord_proto.errors import DecodeError, LocalProtocolError
-from chord_proto.messages import Answer, Message
+from chord_proto.messages import Answer, Message, Perform
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
@@ -144,6 +144,16 @@ class Links:
             return
         self._queue(link, message)
         link.wire.wake()
+
+    def withdraw(self, to: Address, request: int) -> None:
+        """Do not send a request any more, if it still waits for a connection: nobody expects anything of it."""
+        link = self.outbound.get(to)
+        if link is not None and link.waiting:
+            kept = [
+                message for message in link.waiting if not (isinstance(message, Perform) and message.request == request)
+            ]
+            link.waiting.clear()
+            link.waiting.extend(kept)
 
     def _may_queue(self, link: Link, now: float) -> bool:
         if link.queued() < MAX_QUEUED and sum(each.queued() for each in self._all()) < MAX_QUEUED_IN_ALL:

@@ -147,6 +147,21 @@ async def test_a_pause_from_outside() -> None:
         assert net.now - before >= 3.0
 
 
+async def test_what_was_given_up_is_not_sent_later() -> None:
+    """A write that ends because nobody was reached in time is not done when the connection is there at last (D11)."""
+    async with Network(1) as net, memory.open_node("a:1", config=QUICK) as a, memory.connect("a:1") as client:
+        await a.wait_ready()
+        net.set_links(latency=(1.0, 1.0))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.put, "cancelled", b"v")
+            with pytest.raises(Unreachable) as caught:
+                await client.put("k", b"v", timeout=1.5)
+            tasks.cancel_scope.cancel()
+        assert not caught.value.outcome_unknown
+        await memory.sleep(10.0)
+        assert [None, None] == [await a.get("k"), await a.get("cancelled")]
+
+
 async def test_other_networks_are_refused() -> None:
     """The name of a ring's network counts here as it does over sockets."""
     async with Network(1), memory.open_node("a:1"), memory.open_node("b:1", join=["a:1"], network="other") as b:
