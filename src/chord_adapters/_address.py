@@ -11,11 +11,14 @@ from typing import NamedTuple
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253
 _SERVICE = re.compile(r"_[^.:]+\._tcp\.[^:]+", re.IGNORECASE)
-UNACKNOWLEDGED = 10.0
-"""Seconds after which a connection ends on which the other machine confirms nothing, as it does even when its process sleeps."""
+UNACKNOWLEDGED = 2.0
+"""Seconds after which a connection ends on which the other machine does not confirm what was sent, as it does even when
+its process sleeps.  Less than `Config.shortest_suspicion`: what arrives later may have been done by somebody else."""
+_SILENT = 10
+"""Seconds after which the other machine is asked whether it is there."""
 _VANISHED = (
     ("TCP_USER_TIMEOUT", int(1000 * UNACKNOWLEDGED)),
-    ("TCP_KEEPIDLE", int(UNACKNOWLEDGED)),
+    ("TCP_KEEPIDLE", _SILENT),
     ("TCP_KEEPINTVL", 5),
     ("TCP_KEEPCNT", 2),
 )

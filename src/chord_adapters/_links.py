@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from chord_adapters._address import UNACKNOWLEDGED
 from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
 from chord_adapters._shortage import QUIET_CLIENT, Shortage
 from chord_proto.config import Config
@@ -236,15 +237,21 @@ class Links:
         """Take a connection that was asked for."""
         self.counters.dialled += 1
         link.wire = wire
-        link.since = link.used = now
         if not self._patient:
+            if now - link.since >= UNACKNOWLEDGED:
+                self._drop_waiting(link)  # Whoever asked this has given it up, or asks again.
             self._send_waiting(link)
+        link.since = link.used = now
         wire.wake()
         self._watch(now)
 
     def _send_waiting(self, link: Link) -> None:
         while link.waiting:
             self._queue(link, link.waiting.popleft())
+
+    def _drop_waiting(self, link: Link) -> None:
+        self.counters.dropped += len(link.waiting)
+        link.waiting.clear()
 
     def dial_failed(self, link: Link, now: float, reason: str = "") -> None:
         """A connection that was asked for could not be made."""
@@ -373,8 +380,7 @@ class Links:
         """End a connection of which nothing is expected any more."""
         link.closed = True
         link.pass_on()
-        self.counters.dropped += len(link.waiting)
-        link.waiting.clear()
+        self._drop_waiting(link)
         link.backlog.clear()
         self.held.pop(link, None)
         table = self.outbound if link.dialled else self.inbound

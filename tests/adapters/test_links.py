@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from chord_adapters import _links
+from chord_adapters._address import UNACKNOWLEDGED
 from chord_adapters._link import MAX_WAITING
 from chord_adapters._links import Link, Links, Loss, Standing
 from chord_proto.connection import Connection, Hello
@@ -119,6 +120,18 @@ def test_one_dial_an_address() -> None:
     other = Connection(initiator=False, hello=Hello("chord"), codec=Codec(), max_frame=1_000_000)
     assert other.receive_data(link.take()) == [PING, PING, PING]
     assert link.take() == b""
+
+
+def test_what_waited_for_long_is_not_sent() -> None:
+    """A dial that took so long that a silent peer is suspected: what waited for it may have been asked elsewhere since."""
+    world = World()
+    world.send()
+    world.now += UNACKNOWLEDGED
+    link, _ = world.connect()
+    world.send()
+    other = Connection(initiator=False, hello=Hello("chord"), codec=Codec(), max_frame=1_000_000)
+    assert [PING] == other.receive_data(link.take())
+    assert 1 == world.links.counters.dropped
 
 
 def test_a_patient_table_sends_nothing_before_the_hello() -> None:
