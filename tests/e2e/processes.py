@@ -61,12 +61,12 @@ def until(what: str, condition: Callable[[], bool], *, every: float = 0.05) -> N
 
 
 class NodeProcess:
-    """One ``chord node`` process."""
+    """One ``chord node`` process; ``command`` is what ``chord`` is called by."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, command: Sequence[str] = CHORD) -> None:
         self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115  closed by `kill`
         self.process = subprocess.Popen(
-            [*CHORD, "node", *arguments], stdout=subprocess.PIPE, stderr=self.errors, env=chord_environment()
+            [*command, "node", *arguments], stdout=subprocess.PIPE, stderr=self.errors, env=chord_environment()
         )
         self.address = ""
 
@@ -111,9 +111,9 @@ class NodeProcess:
 
 
 @contextmanager
-def node_process(*arguments: str) -> Iterator[NodeProcess]:
+def node_process(*arguments: str, command: Sequence[str] = CHORD) -> Iterator[NodeProcess]:
     """Start a node; it is dead afterwards, whatever happens."""
-    node = NodeProcess(*arguments)
+    node = NodeProcess(*arguments, command=command)
     try:
         yield node
     finally:
