@@ -13,9 +13,9 @@ from pathlib import Path
 
 WARM_UP = 0.25
 """The part of the time in which processes may grow."""
-ALLOWED: Mapping[str, float] = {"rss_kb": 2048, "fds": 4, "tasks": 4, "threads": 2}
+ALLOWED: Mapping[str, float] = {"rss_kb": 1536, "fds": 4, "tasks": 4, "threads": 2}
 """By how much the median of the last third may exceed that of the first third after warm-up, and ..."""
-SHARE = 0.04
+SHARE = 0.02
 """... by which share of it on top."""
 
 
