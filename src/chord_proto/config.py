@@ -80,6 +80,9 @@ class Config:
     """Most questions that one lookup has out at once."""
     lookup_candidates: int = _count(4, 1, 32)
     """How many candidates an answer to a lookup carries, so that a dead hop costs no new question."""
+    lookup_witnesses: int = _count(12, 0, 64)
+    """How many nodes must confirm the owner of a place, each found on a way of its own, when something speaks against it: among
+    a quarter of liars that name each other more than half the ways lead astray.  0 believes every answer."""
     max_hops: int = _count(64, 1, 1024)
     """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
 

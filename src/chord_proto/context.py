@@ -15,6 +15,7 @@ from chord_proto.records import record
 from chord_proto.rng import Rng
 from chord_proto.routing import Known, Routing
 from chord_proto.timers import Timers
+from chord_proto.trust import Trust
 
 Purpose: TypeAlias = Any
 """Why a request was sent or a lookup begun: a record of the layer that did, which says who handles the outcome."""
@@ -68,6 +69,7 @@ class Counters:
     refused: int = 0
     lookups: int = 0
     hops: int = 0
+    doubted: int = 0
 
 
 class Context:
@@ -95,6 +97,7 @@ class Context:
         "rng",
         "routing",
         "timers",
+        "trust",
         "wall_offset",
     )
 
@@ -106,7 +109,8 @@ class Context:
         self.now = 0.0
         self.wall_offset = 0.0
         self.timers = Timers()
-        self.routing = Routing(me, config)
+        self.routing = Routing(me, config, salt=Rng(~seed).bits64())
+        self.trust = Trust()
         self.calls: dict[int, Call] = {}
         self._per_address: dict[Address, int] = {}
         self.in_progress: dict[tuple[Address, int], None] = {}

@@ -44,7 +44,7 @@ class Fingers:
             self.todo = self._uncovered()
         if self.todo:
             index = self.todo.pop(ctx.rng.below(len(self.todo)))
-            self.lookups.start((ctx.me.id + (1 << index)) % (1 << ctx.config.bits), ForFinger(index))
+            self.lookups.start((ctx.me.id + (1 << index)) % (1 << ctx.config.bits), ForFinger(index), confirm=True)
 
     def on_found(self, purpose: ForFinger, peer: Peer | None, found: Outcome | None) -> None:
         """Set the finger, and all others that the same owner serves."""

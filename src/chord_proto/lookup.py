@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from chord_proto.context import Context, Purpose, Slow
-from chord_proto.identifiers import between, distance, within
+from chord_proto.identifiers import within
 from chord_proto.messages import Answer, Closer, FindSuccessor, Found
-from chord_proto.operations import Hop
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
+from chord_proto.search import Claim, Hint, Outcome, Search
+from chord_proto.trust import SETTLED
+
+__all__ = ["Asked", "Lookups", "Outcome"]
+
+_SPARSE = 8.0
+"""A gap before an owner that is so many times the mean one is doubted: among honest nodes, one of 3,000 is."""
+_AFTER = 2
+"""How many of those that it knows behind the place an answer names."""
+_RIVALS = 2
+"""How many nodes that this one knows to be there, before a claimed owner, are asked whether they still are."""
 
 
 @record
@@ -21,35 +29,6 @@ class Asked:
     number: int
 
 
-@record
-class Outcome:
-    """How a lookup ended: ``successors[0]`` owns the place, which lies on (predecessor, owner]."""
-
-    predecessor: Peer
-    successors: tuple[Peer, ...]
-    came_round: bool
-    path: tuple[Hop, ...]
-
-
-@attrs.define(eq=False)
-class Lookup:
-    """One lookup under way: whom to ask, whom it asked, who came closest."""
-
-    number: int
-    place: int
-    purpose: Purpose
-    started: float
-    foreign: bool
-    """Only the answers count, not what this node knows (for finding the other side of a healed partition)."""
-    candidates: list[Peer]
-    asked: dict[int, None] = attrs.field(factory=dict)
-    out: int = 0
-    allowed: int = 1
-    """Questions that may be out at once: one more for each that is slow, up to ``lookup_parallelism``."""
-    best: Peer | None = None
-    path: list[Hop] = attrs.field(factory=list)
-
-
 class Lookups:
     """All lookups of a node."""
 
@@ -57,7 +36,7 @@ class Lookups:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.active: dict[int, Lookup] = {}
+        self.active: dict[int, Search] = {}
         self._next = 0
 
     def start(
@@ -68,39 +47,56 @@ class Lookups:
         contacts: Iterable[Address] = (),
         through: Iterable[Peer] = (),
         member: bool = True,
+        confirm: bool = False,
     ) -> int:
         """Begin a lookup; its `Outcome`, or None when it finds nobody to ask, reaches the handler of ``purpose``.
 
         A member begins with what it knows.  With ``contacts`` (addresses) or ``through`` (peers) only these
-        and their answers count.
+        and their answers count, unchecked.  ``confirm``: an owner that has never answered this node is asked itself; else
+        the caller is going to ask it.
         """
-        ctx = self.ctx
+        ctx, config = self.ctx, self.ctx.config
         ctx.counters.lookups += 1
         self._next += 1
-        lookup = Lookup(self._next, place, purpose, ctx.now, not member or bool(contacts) or bool(through), [])
-        self.active[lookup.number] = lookup
-        if not lookup.foreign:
+        foreign = not member or bool(contacts) or bool(through)
+        room = 4 * config.lookup_candidates
+        search = Search(self._next, place, purpose, ctx.now, ctx.me, config.bits, room, foreign, confirm)
+        self.active[search.number] = search
+        if not foreign:
             known = self.answer(place)
             if known is not None:
-                self._end(lookup, known)
-                return lookup.number
-            lookup.candidates = ctx.routing.closest_preceding(place, ctx.config.lookup_candidates)
+                search.believe(Claim(ctx.me, known))
+                self._end(search)
+                return search.number
+            peers = ctx.routing.closest_preceding(place, config.lookup_candidates)
+            search.fill(peers, len(peers))
+            if config.lookup_witnesses and ctx.trust.is_lost(ctx.now):
+                self._doubt(search)
         else:
             for peer in through:  # Asked although they may be under suspicion.
-                lookup.asked[peer.id] = None
-                if ctx.ask(peer, Asked(lookup.number), FindSuccessor, place):
-                    lookup.out += 1
+                self._ask(search, Hint(peer, None, peer.id), place)
             for address in contacts:
-                if ctx.ask_address(address, Asked(lookup.number), FindSuccessor, place):
-                    lookup.out += 1
-        self._go_on(lookup)
-        return lookup.number
+                if ctx.ask_address(address, Asked(search.number), FindSuccessor, place):
+                    search.unnamed += 1
+        self._go_on(search)
+        return search.number
 
     def stop(self, number: int) -> None:
         """Forget a lookup."""
-        lookup = self.active.pop(number, None)
-        if lookup is not None and lookup.out:
+        search = self.active.pop(number, None)
+        if search is None:
+            return
+        if search.fresh or search.slow or search.unnamed:
             self.ctx.drop_calls_for(Asked(number))
+        if search.strangers:
+            # Those that were named in doubt, often by each other, shall not fill the table.
+            routing = self.ctx.routing
+            kept = {peer.id for peer in routing.pointers()}
+            if search.claim is not None:
+                kept.add(search.claim.outcome.owner.id)
+            for peer_id in search.strangers:
+                if peer_id not in kept:
+                    routing.forget(peer_id)
 
     def answer(self, place: int) -> Outcome | None:
         """Return what this node itself can say for certain about the owner of ``place``; None if others are closer."""
@@ -124,86 +120,162 @@ class Lookups:
             # The successor is asked every period and so known to live; the others may have died unnoticed.
             peers = ctx.routing.closest_preceding(message.place, ctx.config.lookup_candidates - 1)
             successor = ctx.routing.successors[:1]
-            ctx.answer(asker, Closer, (*(peer for peer in peers if peer not in successor), *successor))
+            # Those after the place lead nowhere, but tell who doubts an answer whom it may have passed over.
+            after = [peer for peer in ctx.routing.answered_after(message.place, _AFTER) if peer not in successor]
+            ctx.answer(asker, Closer, (*(peer for peer in peers if peer not in successor), *successor, *after))
 
     def on_outcome(self, asked: Asked, peer: Peer | None, answer: Answer | Slow | None) -> None:
         """Take the answer to one question, its silence (`Slow`) or its failure (None)."""
-        lookup = self.active.get(asked.number)
-        if lookup is None:
+        search = self.active.get(asked.number)
+        if search is None:
             return
         if isinstance(answer, Slow):
-            lookup.allowed = min(lookup.allowed + 1, self.ctx.config.lookup_parallelism)
-            self._go_on(lookup)
-            return
-        lookup.out -= 1
-        if answer is None:
-            self._go_on(lookup)
-            return
-        source = answer.source
-        if source is None:
-            return
-        lookup.asked[source.id] = None
-        if isinstance(answer, Found):
-            self._found(lookup, source, answer)
-        elif isinstance(answer, Closer):
-            self._closer(lookup, source, answer)
+            if peer is not None:
+                self._slow(search, peer)
         else:
-            self._go_on(lookup)
+            if peer is None or peer.id not in search.asked:
+                search.unnamed -= 1
+            else:
+                search.ended(peer.id)
+                if answer is None:
+                    search.gone[peer.id] = None
+            if peer is not None and isinstance(answer, (Found, Closer)):
+                self._answered(search, peer, answer)
+        self._go_on(search)
 
-    def _found(self, lookup: Lookup, source: Peer, answer: Found) -> None:
-        ctx, place = self.ctx, lookup.place
-        if not answer.successors or not within(answer.predecessor.id, place, answer.successors[0].id):
-            ctx.misbehaved(source.address, "an owner that does not own the place")
-            self._go_on(lookup)
-            return
-        lookup.path.append(Hop(source, ctx.now - lookup.started))
-        if not lookup.foreign:
-            ctx.routing.learn_arcs(answer.predecessor.id, answer.successors, ctx.now)
-        self._end(lookup, Outcome(answer.predecessor, answer.successors, answer.came_round, ()))
+    def _slow(self, search: Search, peer: Peer) -> None:
+        """Do not wait for ``peer`` alone; if it was said to be the owner, look who else may be."""
+        tellers = search.tellers_of(peer)
+        search.is_slow(peer, self._patience(search, peer, tellers))
+        if tellers:
+            self._doubt(search)
 
-    def _closer(self, lookup: Lookup, source: Peer, answer: Closer) -> None:
-        ctx, place, bits = self.ctx, lookup.place, self.ctx.config.bits
-        if len(lookup.path) >= ctx.config.max_hops:
-            self._fail(lookup)
-            return
-        lookup.path.append(Hop(source, ctx.now - lookup.started))
-        ctx.counters.hops += 1
-        best = lookup.best
-        if best is None or between(best.id, source.id, place):
-            best = lookup.best = source
-        known = {peer.id for peer in lookup.candidates}
-        for peer in answer.peers[: ctx.config.max_peers_in_message]:
-            if (
-                peer.id not in lookup.asked
-                and peer.id not in known
-                and peer.id != ctx.me.id
-                and peer.id not in ctx.routing.suspects
-                and between(best.id, peer.id, place)
-            ):
-                lookup.candidates.append(peer)
-                known.add(peer.id)
-        lookup.candidates = [peer for peer in lookup.candidates if between(best.id, peer.id, place)]
-        lookup.candidates.sort(key=lambda peer: distance(peer.id, place, bits))
-        del lookup.candidates[4 * ctx.config.lookup_candidates :]
-        self._go_on(lookup)
-
-    def _go_on(self, lookup: Lookup) -> None:
+    def _patience(self, search: Search, peer: Peer, tellers: list[Peer]) -> int:
+        """Return how often ``peer`` may be slow before it is passed over: a message can get lost."""
         ctx = self.ctx
-        while lookup.out < lookup.allowed and lookup.candidates:
-            peer = lookup.candidates.pop(0)
-            if peer.id in lookup.asked or peer.id in ctx.routing.suspects:
-                continue
-            lookup.asked[peer.id] = None
-            if ctx.ask(peer, Asked(lookup.number), FindSuccessor, lookup.place):
-                lookup.out += 1
-        if not lookup.out:
-            self._fail(lookup)
+        if any(teller.address not in ctx.trust.of_late(ctx.now) for teller in tellers):
+            return ctx.config.request_tries
+        question = search.asked.get(peer.id)
+        asked_itself = question is not None and question.about == peer.id
+        return int(asked_itself and search.in_doubt and ctx.routing.has_answered(peer))
 
-    def _fail(self, lookup: Lookup) -> None:
-        self.stop(lookup.number)
-        self.ctx.outcomes.append((lookup.purpose, None, None))
+    def _answered(self, search: Search, source: Peer, answer: Found | Closer) -> None:
+        ctx = self.ctx
+        question = search.asked.get(source.id)
+        about = search.place if question is None else question.about
+        if isinstance(answer, Closer):
+            ctx.counters.hops += 1
+            named = answer.peers[: ctx.config.max_peers_in_message]
+        elif answer.successors and within(answer.predecessor.id, about, answer.successors[0].id):
+            named = (answer.predecessor, answer.successors[0])
+        else:
+            named = None
+            ctx.misbehaved(source.address, "an owner that does not own the place")
+            ctx.trust.misled(source.address, ctx.now, surely=True)
+            self._doubt(search)
+        if named is not None:
+            search.came_closer(source, ctx.now)
+            if isinstance(answer, Found) and within(answer.predecessor.id, search.place, answer.successors[0].id):
+                found = Outcome(answer.predecessor, answer.successors, answer.came_round, ())
+                self._claimed(search, Claim(source, found))
+            if about == search.place:
+                search.witnesses.append(source)
+        if search.in_doubt or about == source.id != search.place:
+            search.is_there(source, may_own=about == source.id)
+        if source.address in ctx.trust.of_late(ctx.now):
+            search.silent[source.id] = None
+        search.name(named or (), source.id, ctx.routing.suspects)
 
-    def _end(self, lookup: Lookup, outcome: Outcome) -> None:
-        self.stop(lookup.number)
-        found = Outcome(outcome.predecessor, outcome.successors, outcome.came_round, tuple(lookup.path))
-        self.ctx.outcomes.append((lookup.purpose, None, found))
+    def _claimed(self, search: Search, claim: Claim) -> None:
+        """Somebody says who owns the place."""
+        ctx, owner, source = self.ctx, claim.outcome.owner, claim.teller
+        search.claims.append(claim)
+        if search.foreign or not ctx.config.lookup_witnesses:
+            search.believe(claim)
+            return
+        if owner.id in (source.id, ctx.me.id) or not search.confirm or ctx.routing.has_answered(owner):
+            if search.believe(claim):
+                search.name(ctx.routing.rivals(search.place, owner, _RIVALS), None, ctx.routing.suspects)
+        elif owner.id not in search.asked and not ctx.routing.is_suspect(owner):
+            search.owners.insert(0, Hint(owner, source.id, search.root_of(source)))
+        if source.address in ctx.trust.of_late(ctx.now) or ctx.routing.is_sparse(search.place, owner, _SPARSE):
+            self._doubt(search)
+
+    def _doubt(self, search: Search) -> None:
+        """Believe no single answer any more; begin anew, also from those that this node knows to be there."""
+        ctx = self.ctx
+        if search.in_doubt or search.foreign or not ctx.config.lookup_witnesses:
+            return
+        search.in_doubt = True
+        ctx.counters.doubted += 1
+        search.name(ctx.routing.answered_after(search.place, _RIVALS), None, ctx.routing.suspects)
+        self._more_witnesses(search)
+
+    def _go_on(self, search: Search) -> None:
+        config, believing = self.ctx.config, search.foreign or not self.ctx.config.lookup_witnesses
+        most = config.lookup_parallelism
+        while True:
+            settled = search.claim is not None and self._is_confirmed(search)
+            if settled and not search.owners:
+                if not search.waits_for_owner():
+                    self._end(search)
+                return
+            if len(search.fresh) >= (most if search.in_doubt else 1):
+                return
+            if len(search.fresh) + len(search.slow) >= (4 * most if search.in_doubt else most):
+                if search.in_doubt or believing:
+                    return
+                self._doubt(search)
+            if len(search.asked) > config.max_hops:
+                break
+            if search.owners:
+                hint = search.owners.pop(0)
+                self._ask(search, hint, hint.peer.id)
+            elif search.hints:
+                self._ask(search, search.hints.pop(0), search.place)
+            elif not search.in_doubt and not believing and search.claim is None and not search.fresh:
+                self._doubt(search)
+            elif not search.in_doubt or not self._more_witnesses(search):
+                break
+        if search.fresh:
+            return
+        if search.claim is not None:
+            self._end(search)
+        elif not search.slow and not search.unnamed:
+            self._fail(search)
+
+    def _is_confirmed(self, search: Search) -> bool:
+        ctx = self.ctx
+        return search.is_confirmed(ctx.config.lookup_witnesses, ctx.trust.of_late(ctx.now))
+
+    def _more_witnesses(self, search: Search) -> bool:
+        """Let more be asked around the place whom this node has heard itself, each the beginning of a way of its own."""
+        ctx = self.ctx
+        doubted = ctx.trust.of_late(ctx.now)
+        roots = (peer for peer in ctx.routing.sample_around(search.place) if peer.address not in doubted)
+        return search.fill(roots, ctx.config.lookup_witnesses)
+
+    def _ask(self, search: Search, hint: Hint, about: int) -> None:
+        peer = hint.peer
+        if peer.id in search.asked or (peer.id in self.ctx.routing.suspects and not search.foreign):
+            return
+        if search.in_doubt and peer.id not in self.ctx.routing.known:
+            search.strangers[peer.id] = None
+        search.begin(hint, about, sent=self.ctx.ask(peer, Asked(search.number), FindSuccessor, about))
+
+    def _fail(self, search: Search) -> None:
+        self.stop(search.number)
+        self.ctx.outcomes.append((search.purpose, None, None))
+
+    def _end(self, search: Search) -> None:
+        ctx = self.ctx
+        self.stop(search.number)
+        found = search.outcome()
+        known = ctx.routing.known.get(found.owner.id)
+        settled = known is not None and known.answered and ctx.now - known.since >= SETTLED
+        for claim in search.wrong_claims():
+            invented = claim.outcome.owner.id in search.gone and not ctx.routing.has_answered(claim.outcome.owner)
+            ctx.trust.misled(claim.teller.address, ctx.now, surely=invented or bool(settled))
+        if search.asked and not (search.foreign or search.in_doubt):
+            ctx.routing.learn_arcs(found.predecessor.id, found.successors, ctx.now)
+        ctx.outcomes.append((search.purpose, None, found))

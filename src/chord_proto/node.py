@@ -32,6 +32,7 @@ class Stats:
     refused: int
     lookups: int
     hops: int
+    doubted: int
     operations: int
     requests: int
     pending_writes: int

@@ -5,6 +5,7 @@ Data and rules over it; no messages.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,9 +13,11 @@ from itertools import islice
 import attrs
 
 from chord_proto.config import Config
-from chord_proto.identifiers import between, within
+from chord_proto.identifiers import between, distance, within
 from chord_proto.peer import Address, Peer
 
+_FEW = 2
+"""With so few successors the size of the ring is not estimated."""
 LIST_SLACK = 32
 """How far a successor list may run on past r until it names R distinct addresses."""
 
@@ -70,6 +73,10 @@ class Known:
     """What is known of one peer.  ``incarnation`` 0: not known; ``answered``: the life that answered us."""
 
     peer: Peer
+    rank: int = 0
+    """Where it stands in an order of all peers that nobody but this node knows."""
+    since: float = 0.0
+    """Since when this node knows it."""
     incarnation: int = 0
     answered: int = 0
     heard: float = 0.0
@@ -94,13 +101,15 @@ class Routing:
         "me",
         "predecessor",
         "predecessors",
+        "salt",
         "successors",
         "suspects",
     )
 
-    def __init__(self, me: Peer, config: Config) -> None:
+    def __init__(self, me: Peer, config: Config, *, salt: int = 0) -> None:
         self.me = me
         self.config = config
+        self.salt = salt.to_bytes(8)
         self.predecessor: Peer | None = None
         self.predecessors: tuple[Peer, ...] = ()
         self.successors: tuple[Peer, ...] = ()
@@ -119,9 +128,13 @@ class Routing:
         if known is None:
             if len(self.known) >= self.config.max_known_peers:
                 self._evict()
-            known = self.known[peer.id] = Known(peer, heard=now)
+            known = self.known[peer.id] = Known(peer, self._rank(peer), since=now, heard=now)
             insort(self.ids, peer.id)
         return known
+
+    def _rank(self, peer: Peer) -> int:
+        said = f"{peer.address}#{peer.index}".encode()
+        return int.from_bytes(hashlib.blake2b(said, digest_size=8, key=self.salt).digest())
 
     def forget(self, peer_id: int) -> None:
         """Drop a peer from the table; the pointers stay."""
@@ -129,12 +142,28 @@ class Routing:
             del self.ids[bisect_left(self.ids, peer_id)]
 
     def _evict(self) -> None:
-        """Forget the eighth of the table that was heard least lately, but none that a pointer names."""
-        pinned = {peer.id for peer in self.pointers()}
-        others = [known for known in self.known.values() if known.peer.id not in pinned]
+        """Forget the eighth of the table that was heard least lately, but none that a pointer names or the sample holds."""
+        kept = {peer.id for peer in self.pointers()}.union(self._sample())
+        others = [known for known in self.known.values() if known.peer.id not in kept]
         others.sort(key=lambda known: (known.heard, known.peer.id))
         for known in others[: max(1, self.config.max_known_peers // 8)]:
             self.forget(known.peer.id)
+
+    def _sample(self) -> set[int]:
+        """Return the ids of those that have answered whose ranks are the least: at most half the table.
+
+        The ranks are hashes with a salt, so that these are as good as drawn at random from all peers that ever answered,
+        however often some of them make others name them (Bortnikov et al., Brahms, 2009, section 3.1).
+        """
+        answered = sorted((known.rank, peer_id) for peer_id, known in self.known.items() if known.answered)
+        return {peer_id for _, peer_id in answered[: self.config.max_known_peers // 2]}
+
+    def sample_around(self, place: int) -> list[Peer]:
+        """Return those of the sample that are not suspected: in turn the nearest before and the nearest from ``place`` on."""
+        sample = sorted(self._sample().difference(self.suspects))
+        position, total = bisect_left(sample, place), len(sample)
+        turns = (sample[(position + step) % total] for n in range(total) for step in (-1 - n, n))
+        return [self.known[peer_id].peer for peer_id in dict.fromkeys(turns)]
 
     def learn_arcs(self, start: int, peers: Iterable[Peer], now: float) -> None:
         """Remember that the ``peers`` follow each other on the circle, the first one after ``start``."""
@@ -180,8 +209,11 @@ class Routing:
             places = (peer for peer in places if peer.id not in self.suspects)
         return first_distinct(places, self.config.replicas)
 
-    def closest_preceding(self, place: int, count: int) -> list[Peer]:
-        """Return up to ``count`` known living peers between this node and ``place``, closest to it first."""
+    def closest_preceding(self, place: int, count: int, *, answered: bool = False) -> list[Peer]:
+        """Return up to ``count`` known living peers between this node and ``place``, closest to it first.
+
+        With ``answered`` only those that have answered this node at their addresses.
+        """
         found: list[Peer] = []
         ids, total, me = self.ids, len(self.ids), self.me.id
         position = bisect_left(ids, place)
@@ -189,11 +221,50 @@ class Routing:
             candidate = ids[(position - step) % total]
             if not between(me, candidate, place):
                 break
-            if candidate not in self.suspects:
+            if candidate not in self.suspects and (not answered or self.known[candidate].answered):
                 found.append(self.known[candidate].peer)
                 if len(found) == count:
                     break
         return found
+
+    def answered_after(self, place: int, count: int) -> list[Peer]:
+        """Return up to ``count`` known living peers at or after ``place`` that have answered this node, nearest first."""
+        return [known.peer for known in islice((each for each in self._from(place) if each.answered), count)]
+
+    def rivals(self, place: int, owner: Peer, count: int) -> list[Peer]:
+        """Return known living peers from ``place`` on before ``owner``: up to ``count`` that have answered, and one other."""
+        found: list[Peer] = []
+        others = 0
+        for known in self._from(place):
+            if (
+                known.peer.id == owner.id
+                or not within(place - 1, known.peer.id, owner.id)
+                or len(found) - others >= count
+            ):
+                break
+            if known.answered or not others:
+                found.append(known.peer)
+                others += not known.answered
+        return found
+
+    def _from(self, place: int) -> Iterator[Known]:
+        position, total = bisect_left(self.ids, place), len(self.ids)
+        every = (self.known[self.ids[(position + step) % total]] for step in range(total))
+        return (known for known in every if known.peer.id not in self.suspects)
+
+    def has_answered(self, peer: Peer) -> bool:
+        """Tell whether a known peer has answered this node at its address."""
+        known = self.known.get(peer.id)
+        return known is not None and known.answered != 0
+
+    def is_sparse(self, place: int, owner: Peer, times: float) -> bool:
+        """Tell whether it is unlikely far from ``place`` to its ``owner``: more than ``times`` the mean gap of the ring."""
+        bits = self.config.bits
+        size = 1 + len(self.ids)
+        if len(self.successors) > _FEW:  # N from s gaps (chord.md section 6).
+            span = distance(self.me.id, self.successors[-1].id, bits)
+            size = max(size, (len(self.successors) - 1 << bits) // max(1, span))
+        return distance(place, owner.id, bits) * size > times * (1 << bits)
 
     def nearest_known(self) -> Peer | None:
         """Return the first known living peer after this node, all round the circle; None if there is none."""

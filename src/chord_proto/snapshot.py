@@ -16,11 +16,12 @@ T = TypeVar("T")
 
 _LEFT_OUT: dict[str, set[str]] = {
     "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
-    "Known": {"heard", "spoke", "srtt", "rttvar"},
-    "Routing": {"ids"},
+    "Known": {"heard", "rank", "since", "spoke", "srtt", "rttvar"},
+    "Routing": {"ids", "salt"},
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
     "Lookups": {"_next"},
-    "Lookup": {"number", "started", "path"},
+    "Search": {"number", "started", "path"},
+    "Trust": {"misleading", "once"},
     "Tasks": {"_next", "by_op"},
     "Task": {"number", "deadline", "pause", "write_id", "op", "asker", "lookup"},
     "Writes": {"_last", "_tidy_at", "unshared", "clock", "counted", "replaced", "waiting"},

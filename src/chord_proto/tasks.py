@@ -250,14 +250,16 @@ class Tasks:
             self._pause(task)
             return
         task.redirects, task.all_answered, task.rest = 0, True, []
-        owner = None if isinstance(task.operation, Locate) else self.ctx.routing.likely_owner(task.place)
+        owner = None
+        if not isinstance(task.operation, Locate) and not self.ctx.trust.is_lost(self.ctx.now):
+            owner = self.ctx.routing.likely_owner(task.place)
         if owner is not None:
             self._ask(task, owner, through=False)
         else:
             self._look_up(task)
 
     def _look_up(self, task: Task) -> None:
-        task.lookup = self.lookups.start(task.place, ForTask(task.number))
+        task.lookup = self.lookups.start(task.place, ForTask(task.number), confirm=isinstance(task.operation, Locate))
 
     def on_located(self, purpose: ForTask, peer: Peer | None, found: Outcome | None) -> None:
         """The lookup ended."""
