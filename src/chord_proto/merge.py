@@ -18,7 +18,7 @@ class ForMerge:
 class Merge:
     """The probing of seeds and of peers that fell silent, one at a time, for ever."""
 
-    __slots__ = ("ctx", "interval", "lookups", "membership", "ring", "seed_turn", "turn")
+    __slots__ = ("ctx", "interval", "lookups", "membership", "ring", "seed_turn")
 
     def __init__(self, ctx: Context, ring: Ring, lookups: Lookups, membership: Membership) -> None:
         self.ctx = ctx
@@ -26,10 +26,7 @@ class Merge:
         self.lookups = lookups
         self.membership = membership
         self.interval = ctx.config.probe_interval
-        self.turn = 0
-        """Counts the probes: every other one is of a lost peer, while there are any."""
         self.seed_turn = 0
-        """Counts the probes of seeds, each of which has its turn."""
 
     def arm(self) -> None:
         """Arm the periodic timer."""
@@ -43,18 +40,17 @@ class Merge:
         self.arm()
         place = (ctx.me.id + 1) % (1 << ctx.config.bits)
         seeds, lost = self.membership.contacts, ctx.routing.lost
-        self.turn += 1
+        self.seed_turn += 1
         # Somebody of another ring may be known well, ask and be asked; lookups then pass from ring to ring and find nothing.
         unnoticed = ctx.routing.first_known_after()
         if unnoticed is not None:
             self.ring.propose_successor(unnoticed)
-        if lost and (not seeds or self.turn % 2):
+        if lost and (not seeds or self.seed_turn % 2):
             peer = lost.pop(next(iter(lost)))
             lost[peer.id] = peer  # To the end of the queue; hearing from it takes it out.
             self.lookups.start(place, ForMerge(), through=(peer,))
         elif seeds:
-            seed = seeds[self.seed_turn % len(seeds)]
-            self.seed_turn += 1
+            seed = seeds[(self.seed_turn // 2) % len(seeds)]
             if seed != ctx.me.address or ctx.me.index:
                 self.lookups.start(place, ForMerge(), contacts=(seed,))
 

@@ -40,7 +40,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Watches": {"history"},
     "Graves": {"round", "due"},
     "Repair": {"round", "clean", "repaired", "started"},
-    "Merge": {"interval", "seed_turn", "turn"},
+    "Merge": {"interval", "seed_turn"},
     "Membership": {"pause", "occupied_since", "turn", "join_op", "leave_op"},
     "Node": {"_dead"},
 }

@@ -186,9 +186,9 @@ def test_who_is_lost_and_the_seeds_take_turns() -> None:
 
 
 def test_without_lost_peers_all_seeds_are_asked() -> None:
-    """Each seed in its turn, since a partition may have begun before this node joined; the circle closes after 255."""
+    """Each seed has its turn, for a partition may have begun before this node joined; the circle closes after 255."""
     asked, _ = probed(255, (200, 210), (), times=4)
-    assert [200, 210, 200, 210] == [next(i for i in (200, 210) if peer(i).address == to) for to in asked]
+    assert [200, 210, 210, 200] == [next(i for i in (200, 210) if peer(i).address == to) for to in asked]
 
 
 def test_a_node_does_not_probe_itself() -> None:
