@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+BACKLOG = 1024
+"""Connections that wait to be accepted; the system may allow fewer."""
 _LONGEST_NAME = 253
 _SERVICE = re.compile(r"_[^.:]+\._tcp\.[^:]+", re.IGNORECASE)
 UNACKNOWLEDGED = 2.0
@@ -140,7 +142,7 @@ def listening_socket(infos: list[tuple[int, int, int, str, tuple[object, ...]]])
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setblocking(False)
             sock.bind(address)
-            sock.listen(128)
+            sock.listen(BACKLOG)
         except OSError as error:
             sock.close()
             failure = OSError(error.errno, f"cannot listen at {address[0]}:{address[1]}: {error.strerror}")
@@ -150,6 +152,19 @@ def listening_socket(infos: list[tuple[int, int, int, str, tuple[object, ...]]])
             raise
         return sock
     raise failure or OSError("there is no address to listen at")
+
+
+def origin_of(address: object) -> str:
+    """Return by which connections from one place are counted together, given what a socket says of the other side.
+
+    That is the IP address, of IPv6 the network of 64 bits that a machine may choose its addresses from.
+    """
+    if not isinstance(address, tuple) or not address:
+        return ""  # It is gone already.
+    host = str(address[0]).partition("%")[0]
+    if ":" not in host:
+        return host
+    return str(ipaddress.IPv6Network((host, 64), strict=False))
 
 
 def tune(set_option: Callable[[int, int, int], None]) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-from chord_adapters import _tls
-from chord_adapters._address import tune
+from chord_adapters._address import origin_of, tune
 from chord_adapters._descriptors import is_scarce
+from chord_adapters._doors import HELLO_TIMEOUT
 from chord_adapters._engine import Engine
-from chord_adapters._links import HIGH_WATER, Link
+from chord_adapters._link import READ_AHEAD
+from chord_adapters._links import FLUSH_TIMEOUT, HIGH_WATER, Link
 from chord_adapters._runtime import Outcome
-from chord_adapters._shortage import LEAST_STRANGERS
 from chord_adapters._tls import Tls, covers
 
 
@@ -24,8 +24,6 @@ class Home(Protocol):
     loop: asyncio.AbstractEventLoop
     buffer: memoryview
     wires: set[AsyncioWire]
-    greeting: dict[AsyncioGreeting, None]
-    most_greeting: int
     is_stopped: bool
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -59,39 +57,34 @@ class AsyncioGreeting(asyncio.Protocol):
     def __init__(self, runtime: Home, tls: Tls) -> None:
         self._runtime = runtime
         self._tls = tls
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
         if self._runtime.is_stopped:
             transport.abort()
             return
         transport.pause_reading()
-        greeting = self._runtime.greeting
-        if is_scarce(transport.get_extra_info("socket").fileno()):
-            self._runtime.most_greeting = max(LEAST_STRANGERS, len(greeting))
-        if len(greeting) >= self._runtime.most_greeting:
-            next(iter(greeting)).abort()
-        greeting[self] = None
+        scarce = is_scarce(transport.get_extra_info("socket").fileno())
+        origin = origin_of(transport.get_extra_info("peername"))
+        self._runtime.engine.knocked(self, origin, transport.abort, scarce=scarce)
         self._runtime.spawn(self._greet(transport))
 
-    def abort(self) -> None:
-        self._runtime.greeting.pop(self, None)
-        if self._transport is not None:
-            self._transport.abort()
-
     async def _greet(self, transport: asyncio.Transport) -> None:
-        wire = AsyncioWire(self._runtime, None)
+        wire = AsyncioWire(self._runtime, None, self)
         secured: asyncio.Transport | None = None
         try:
             with suppress(OSError):
                 secured = await self._runtime.loop.start_tls(
-                    transport, wire, self._tls.server, server_side=True, ssl_handshake_timeout=_tls.HANDSHAKE_TIMEOUT
+                    transport,
+                    wire,
+                    self._tls.server,
+                    server_side=True,
+                    ssl_handshake_timeout=2 * HELLO_TIMEOUT,  # It was sent away by then.
+                    ssl_shutdown_timeout=FLUSH_TIMEOUT,
                 )
         finally:
-            self._runtime.greeting.pop(self, None)
             if secured is None:
+                self._runtime.engine.gave_up(self)
                 transport.abort()
         if secured is not None:
             wire.connection_made(secured)
@@ -100,9 +93,10 @@ class AsyncioGreeting(asyncio.Protocol):
 class AsyncioWire(asyncio.BufferedProtocol):
     """One TCP connection; what is queued in one turn of the loop leaves in one write."""
 
-    def __init__(self, runtime: Home, link: Link | None) -> None:
+    def __init__(self, runtime: Home, link: Link | None, knocked: AsyncioGreeting | None = None) -> None:
         self._runtime = runtime
         self._link = link
+        self._knocked = knocked
         self._transport: asyncio.Transport | None = None
         self._scheduled = False
         self._paused = False
@@ -123,7 +117,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
             transport.abort()  # The handshake was under way.
         else:
             scarce = is_scarce(transport.get_extra_info("socket").fileno())
-            self._link = self._runtime.engine.accepted(self, scarce=scarce)
+            self._link = self._runtime.engine.accepted(self, self._knocked, scarce=scarce)
             if self._link is None:
                 transport.abort()
             elif self._early:
@@ -132,7 +126,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._early = b""
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._runtime.buffer
+        return self._runtime.buffer[: READ_AHEAD if self._link is None else self._link.wanted]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._transport is None:
@@ -165,6 +159,9 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._runtime.engine.lost(self._link)
 
     # What the links call
+
+    def origin(self) -> str:
+        return "" if self._transport is None else origin_of(self._transport.get_extra_info("peername"))
 
     def covers(self, host: str) -> bool:
         certificate = None if self._transport is None else self._transport.get_extra_info("peercert")

@@ -108,6 +108,8 @@ class Asker(Engine):
         for ticket in lost:
             if loss.refused is not None:
                 self._end(ticket, JoinRefused(loss.refused))
+            elif loss.full:
+                self._ask_later(ticket, Busy(f"{self.address} has as many connections as it takes"))
             elif loss.sent and ticket.is_write:
                 self._end(ticket, Unreachable(f"{self.address} went away before it answered", outcome_unknown=True))
             else:

@@ -12,7 +12,7 @@ import attrs
 
 from chord_adapters._engine import Engine
 from chord_adapters._errors import Closed, JoinRefused, NotReady, Timeout
-from chord_adapters._guests import MAX_GUESTS, Guest, Guests
+from chord_adapters._guests import Guest, Guests
 from chord_adapters._keeper import Keeper
 from chord_adapters._links import Loss, Standing
 from chord_adapters._ownership import Ownership
@@ -46,6 +46,8 @@ class DriverCounters:
 
     misbehaved: int = 0
     """Messages that no correct peer sends."""
+    busy: int = 0
+    """Operations of clients refused because too many waited."""
     misaddressed: int = 0
     """Messages for a place that is not here."""
     local_dropped: int = 0
@@ -119,7 +121,7 @@ class Driver(Engine):
         self._leaving: dict[OpId, Waiter] = {}
         self._awaited: dict[_Awaited, None] = {}
         self._local: deque[Message] = deque()
-        self._guests = Guests()
+        self.guests = Guests(config)
         self._is_leaving = False
         self._taken: str | None = None
         """Why the ring has no place for this node."""
@@ -248,21 +250,25 @@ class Driver(Engine):
     def _admit(self, node: Node, message: Perform, sender: Address) -> None:
         """Let a client's operation wait its turn."""
         now = self._enter()
-        if self._guests.knows(sender, message.request):
+        if self.guests.knows(sender, message.request):
             self._carry_out(node, node.receive(message, sender=sender, now=now))
             return
-        if len(self._guests) >= MAX_GUESTS:
-            displaced = self._guests.give_way(sender)
+        while not self.guests.has_room(message) or self.guests.has_too_many(sender):
+            displaced = None if self.guests.has_too_many(sender) else self.guests.give_way(sender)
             if displaced is None:
-                self._refuse(node, message, sender, Reason.BUSY)
+                self._turn_away(node, message, sender)
                 return
-            self._refuse(displaced.node, displaced.message, displaced.sender, Reason.BUSY)
-        self._guests.admit(message, sender, node, now)
+            self._turn_away(displaced.node, displaced.message, displaced.sender)
+        self.guests.admit(message, sender, node, now)
+
+    def _turn_away(self, node: Node, message: Perform, sender: Address) -> None:
+        self.counters.busy += 1
+        self._refuse(node, message, sender, Reason.BUSY)
 
     def _begin_for_client(self, guest: Guest, deadline: float) -> None:
         now, message = self._enter(), guest.message
         if guest.sender not in self.links.inbound:
-            self._guests.end(guest.sender, message.request)  # It has gone away.
+            self.guests.end(guest.sender, message.request)  # It has gone away.
             return
         timeout = max(1, int(1000 * (deadline - now)))
         header = message.source, message.incarnation, message.target, message.target_incarnation, message.request
@@ -284,7 +290,7 @@ class Driver(Engine):
         self._enter()
         self.links.check(now)
         self._tell_wall(now)
-        self._guests.check(now)
+        self.guests.check(now)
         for node in self.nodes:
             deadline = node.deadline
             if deadline is not None and deadline <= now:
@@ -351,8 +357,8 @@ class Driver(Engine):
     def _send(self, to: Address, message: Message) -> None:
         if to != self.address:
             self.links.send(to, message, self._now)
-            if self._guests:
-                self._guests.sent(to, message)
+            if self.guests:
+                self.guests.sent(to, message)
         elif len(self._local) < MAX_LOCAL:
             self._local.append(message)
         else:
@@ -378,7 +384,7 @@ class Driver(Engine):
     def _step(self) -> bool:
         if self._local:
             self._receive(self._local.popleft(), self.address)
-        elif (waiting := self._guests.next()) is not None:
+        elif (waiting := self.guests.next()) is not None:
             self._begin_for_client(*waiting)
         else:
             return False
@@ -420,7 +426,7 @@ class Driver(Engine):
     def _deadline(self) -> float | None:
         if self._local:
             return self._now
-        overdue = self._guests.deadline
+        overdue = self.guests.deadline
         earliest = self._wall_due if overdue is None else min(self._wall_due, overdue)
         for node in self.nodes:
             deadline = node.deadline

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from chord_adapters._errors import Closed
-from chord_adapters._links import Link, Links, Loss, Wire, max_frame_of
+from chord_adapters._links import Link, Links, Loss, Wire
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket, Turns
 from chord_proto.config import Config
@@ -20,8 +20,13 @@ from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
-STEPS_PER_TURN = 512
-"""How much of what inputs have left to do is done before the loop gets a turn."""
+AT_ONCE = 4
+"""Most messages of one connection that are handled when they come, and steps of what inputs have left to do: what is
+left then waits for the engine's own turns, which it takes with all else that the loop does."""
+STEPS_PER_TURN = 64
+"""Most steps in one such turn."""
+SLICE = 0.0002
+"""Seconds after which a turn ends, or the handling of what has come: nobody else waits longer for theirs."""
 
 P = ParamSpec("P")
 
@@ -40,12 +45,14 @@ class Engine(ABC):
             runtime,
             hello,
             Codec(config.bits),
-            max_frame_of(config),
+            config,
             receive=self._receive,
             unreachable=self._unreachable,
             patient=patient,
         )
         self._armed: float | None = None
+        self._again = False
+        """Something is left to be done, at once."""
         self._until_over: dict[Waiter, None] = {}
         self._why: str | None = None
         self._cause: BaseException | None = None
@@ -68,12 +75,26 @@ class Engine(ABC):
 
     # What the loop tells
 
-    def accepted(self, wire: Wire, *, scarce: bool = False) -> Link | None:
-        """A connection came in, with one of the last file descriptors if ``scarce``; None when it is to be closed."""
-        return None if self.is_over else self._safely(self._accepted, wire, scarce)
+    def knocked(self, who: object, origin: str, end: Callable[[], None], *, scarce: bool = False) -> None:
+        """A connection came in on which the other side is still to show who it is; it may be ended at any time."""
+        if self.is_over:
+            end()
+        else:
+            self._safely(self.links.knocked, who, origin, end, self.runtime.now(), scarce=scarce)
 
-    def _accepted(self, wire: Wire, scarce: bool) -> Link | None:
-        return self.links.accepted(wire, self.runtime.now(), scarce=scarce)
+    def gave_up(self, who: object) -> None:
+        """Who has knocked has gone, or has not shown anything that counts."""
+        self.links.doors.leave(who)
+
+    def accepted(self, wire: Wire, knocked: object = None, *, scarce: bool = False) -> Link | None:
+        """A connection came in, or one that has knocked has shown who it is; None when it is to be closed.
+
+        It has one of the last file descriptors if ``scarce``.
+        """
+        return None if self.is_over else self._safely(self._accepted, wire, knocked, scarce)
+
+    def _accepted(self, wire: Wire, knocked: object, scarce: bool) -> Link | None:
+        return self.links.accepted(wire, self.runtime.now(), knocked, scarce=scarce)
 
     def starved(self, *, dialling: bool) -> bool:
         """File descriptors run out; tell whether a connection has made way."""
@@ -94,7 +115,14 @@ class Engine(ABC):
     def received(self, link: Link, data: bytes) -> None:
         """Bytes came."""
         if not link.closed:
-            self._safely(self.links.received, link, data, self.runtime.now())
+            self._safely(self._received, link, data)
+
+    def _received(self, link: Link, data: bytes) -> None:
+        now = self.runtime.now()
+        self.links.received(link, data, now)
+        for _ in range(AT_ONCE):
+            if not self.links.work_off(link) or self.is_over or self.runtime.now() - now >= SLICE:
+                break
 
     def lost(self, link: Link) -> None:
         """A connection has ended, from whatever side."""
@@ -103,14 +131,22 @@ class Engine(ABC):
 
     def drained(self, link: Link) -> None:
         """All that was queued on a connection has been sent."""
-        if link in self.links.held:
-            self._safely(self._nothing)
+        if link in self.links.backlogs.held:
+            self._safely(self.links.backlogs.drained, link)
 
     def woken(self) -> None:
         """The time asked for with `Runtime.wake_at` has come."""
         self._armed = None
         if not self.is_over:
-            self._safely(self._tick, self.runtime.now())
+            self._safely(self._turn, self.runtime.now())
+
+    def _turn(self, now: float) -> None:
+        self._tick(now)
+        self.links.backlogs.release(now)
+        for _ in range(STEPS_PER_TURN):
+            worked = self.links.work_off_next()
+            if self.is_over or not (self._next_step() or worked) or self.runtime.now() - now >= SLICE:
+                break
 
     def fail(self, error: BaseException) -> None:
         """Die of something that must not happen."""
@@ -246,25 +282,31 @@ class Engine(ABC):
         now = self.runtime.now()
         while (late := self.turns.pop_late(now)) is not None:
             late.waiter.resolve(self._late(late))
-        for _ in range(STEPS_PER_TURN):
-            if self.links.turned_down:
-                self._unreachable(self.links.turned_down.popitem()[1])
-            elif (ticket := self.turns.next()) is not None:
-                self._begin(ticket)
-            elif not self._step() and not self._work_off():
-                break
+        self._again = all(self._next_step() for _ in range(AT_ONCE))
+        if self.is_over:
+            return
         self._settled(now)
         self._rearm()
 
-    def _work_off(self) -> bool:
-        return any(self.links.work_off(link) for link in list(self.links.held))
+    def _next_step(self) -> bool:
+        """Do one thing that is left to be done; False when nothing is."""
+        if self.is_over:
+            return False
+        if self.links.turned_down:
+            self._unreachable(self.links.turned_down.popitem()[1])
+        elif (ticket := self.turns.next()) is not None:
+            self._begin(ticket)
+        else:
+            return self._step()
+        return True
 
     def _rearm(self) -> None:
         """Ask for one wake-up at the earliest deadline, and only if that has moved."""
         if self.is_over:
             return
-        earliest = self._deadline()
-        for when in (self.links.deadline(self.runtime.now()), self.turns.deadline):
+        now = self.runtime.now()
+        earliest = now if self._again else self._deadline()
+        for when in (self.links.deadline(now), self.turns.deadline):
             if when is not None and (earliest is None or when < earliest):
                 earliest = when
         if earliest is not None and earliest != self._armed:

@@ -11,11 +11,18 @@ import attrs
 
 from chord_adapters._names import Spot
 from chord_proto.connection import Connection
-from chord_proto.messages import Message
+from chord_proto.messages import Message, Perform
 from chord_proto.peer import Address
 
 MAX_WAITING = 256
 """Most messages that wait for a connection to be made; the oldest make way, since they are repeated first."""
+
+READ_SIZE = 128 * 1024
+"""Most bytes read in one turn of the loop, of a frame that is that long."""
+READ_AHEAD = 4096
+"""Most bytes read when it is not known what comes: some tens of small messages."""
+STALL_TIMEOUT = 15.0
+"""Seconds after which a connection is closed on which the other side reads nothing."""
 
 
 class Wire(Protocol):
@@ -23,6 +30,9 @@ class Wire(Protocol):
 
     def wake(self) -> None:
         """Take ``Link.take()`` by the end of this turn and send it."""
+
+    def origin(self) -> str:
+        """Return the IP address that the connection comes from, of IPv6 the network; of those who dial us only."""
 
     def covers(self, host: str) -> bool:
         """Tell whether the other side has shown that it is this host; always where nobody shows anything."""
@@ -75,8 +85,18 @@ class Link:
     waiting: deque[Message] = attrs.field(factory=lambda: deque(maxlen=MAX_WAITING))
     backlog: deque[Message] = attrs.field(factory=deque)
     """What came and waits until the other side has read the answers to what came before; nothing more is read then."""
+    origin: str = ""
+    """Where it comes from; the name of one that was dialled."""
+    taken: int = 0
+    """Bytes that were taken to be sent, since the beginning."""
+    passed: int = 0
+    """How many of them had been sent when that was last looked at."""
     stalled: float | None = None
-    """Since when the queue is too long."""
+    """Since when nothing of what waits to be sent has been."""
+    held: int = 0
+    """Bytes that have come of a frame that is not complete."""
+    partial: float = 0.0
+    """Since when they have been coming."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
@@ -103,13 +123,36 @@ class Link:
             self.contact.passed.pop(self.spot, None)
             self.contact.passed[self.spot] = None
 
+    def withdraw(self, request: int) -> None:
+        """Do not send a client's request any more, if it still waits for the connection."""
+        kept = [each for each in self.waiting if not (isinstance(each, Perform) and each.request == request)]
+        self.waiting.clear()
+        self.waiting.extend(kept)
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read at once: of a long frame much, else little, so that nobody waits long for what comes of it."""
+        return min(READ_SIZE, max(READ_AHEAD, self.connection.missing))
+
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""
-        return self.connection.data_to_send()
+        data = self.connection.data_to_send()
+        self.taken += len(data)
+        return data
 
     def queued(self) -> int:
         """Return how many bytes wait to be sent."""
         return self.connection.queued_bytes + (self.wire.pending() if self.wire is not None else 0)
+
+    def is_stalled(self, now: float) -> bool:
+        """Tell whether nothing has been sent for long of what is to be; looked at now and then."""
+        assert self.wire is not None
+        passed = self.taken - self.wire.pending()
+        if passed != self.passed or not self.queued():
+            self.passed, self.stalled = passed, None
+        elif self.stalled is None:
+            self.stalled = now
+        return self.stalled is not None and now - self.stalled >= STALL_TIMEOUT
 
 
 @attrs.frozen
@@ -123,6 +166,8 @@ class Loss:
     """What was queued may have arrived."""
     reason: str = ""
     """Why it could not be reached, if there is more to say."""
+    full: bool = False
+    """The other side has refused us since it has too many connections."""
 
 
 @attrs.define(eq=False)
@@ -138,6 +183,8 @@ class LinkCounters:
     """Connections closed because bytes came that no correct peer sends, or ended within a frame."""
     refused: int = 0
     """Connections that were refused for network, wire version or bits, by either side."""
+    full: int = 0
+    """Connections that were refused because there were too many, by either side."""
     silent: int = 0
     """Connections closed because no hello came in time."""
     stalled: int = 0
@@ -147,7 +194,11 @@ class LinkCounters:
     impostors: int = 0
     """Connections closed because the other side spoke for an address that its certificate does not cover."""
     turned_away: int = 0
-    """Connections not accepted because there were too many."""
+    """Strangers that made way for others before they had shown who they are, and connections for which nobody did."""
+    made_way: int = 0
+    """Connections that nobody had used for a minute and that made way for others."""
+    crowded: int = 0
+    """Connections closed because all together held too many bytes, and these most."""
     starved: int = 0
     """How often file descriptors had run out when a connection was to be made or accepted."""
     dropped: int = 0

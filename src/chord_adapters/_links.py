@@ -10,12 +10,16 @@ import logging
 from collections.abc import Callable
 
 from chord_adapters._address import UNACKNOWLEDGED
+from chord_adapters._backlogs import Backlogs
+from chord_adapters._buffers import Buffers
+from chord_adapters._doors import HELLO_TIMEOUT, Doors, Stranger
 from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
-from chord_adapters._shortage import QUIET_CLIENT, Shortage
+from chord_adapters._room import IDLE_TIMEOUT, crowd_of, quiet_client, unused
+from chord_adapters._shortage import Shortage
 from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello, frame_limit
 from chord_proto.errors import DecodeError, LocalProtocolError
-from chord_proto.messages import Answer, Message, Perform
+from chord_proto.messages import Answer, Message
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
@@ -25,26 +29,6 @@ _UNHEARD = "it closes the connection unheard, as one does that wants to see a ce
 
 _log = logging.getLogger("chord_adapters")
 
-MAX_OUTBOUND = 256
-"""Most connections dialled at once; the one unused for longest makes way.  A ring member needs some tens."""
-MAX_INBOUND = 512
-"""Most connections accepted at once; both together stay below the usual limit of 1,024 open files."""
-HELD_ABOVE = 2 * 1024 * 1024
-"""How many bytes of answers wait on a connection when no more questions are taken from it until they are read."""
-HELD_INTERVAL = 0.02
-"""Seconds between two looks at those connections, should their runtimes not say that they have sent all."""
-MAX_QUEUED = 32 * 1024 * 1024
-"""Most bytes that wait on one connection, above what the operations under way of one node can carry; what comes on top
-is dropped, and repeated by who misses it."""
-MAX_QUEUED_IN_ALL = 128 * 1024 * 1024
-"""Most bytes that wait on all connections together, but for 1 MiB each."""
-QUEUE_UNWATCHED = 1024 * 1024
-HELLO_TIMEOUT = 5.0
-"""Seconds in which the other side must have said a valid hello."""
-STALL_TIMEOUT = 15.0
-"""Seconds after which a connection is closed on which the other side reads nothing."""
-IDLE_TIMEOUT = 60.0
-"""Seconds after which a connection that we dialled and do not use is closed."""
 SEED_IDLE_TIMEOUT = 5.0
 """The same for one to join by whose name leads to several places: the next time another of them is asked."""
 DIAL_TIMEOUT = 3.0
@@ -58,8 +42,6 @@ CHECK_INTERVAL = 1.0
 """Seconds between two looks at the timeouts above."""
 FLUSH_TIMEOUT = 1.0
 """Seconds that what is queued has to be sent when all connections are closed."""
-READ_SIZE = 128 * 1024
-"""Most bytes read in one turn of the loop: some thousand small messages, which take some tens of milliseconds."""
 HIGH_WATER = 512 * 1024
 """How many bytes handed to a connection and not sent let it take no more, and no more questions either."""
 MAX_CONTACTS = 1024
@@ -78,7 +60,7 @@ class Links:
         dialler: Dialler,
         hello: Hello,
         codec: Codec,
-        max_frame: int,
+        config: Config,
         *,
         receive: Callable[[Message, Address], None],
         unreachable: Callable[[Loss], None],
@@ -90,16 +72,18 @@ class Links:
         self.counters = LinkCounters()
         self.turned_down: dict[Address, Loss] = {}
         """What was sent to those who refused us lately; to be told as `Loss` once this turn's effects are done."""
-        self.held: dict[Link, None] = {}
-        """Connections with a backlog."""
+        self.doors = Doors()
+        self.backlogs = Backlogs(self.counters)
+        self.buffers = Buffers(config)
         self.seeds: frozenset[Address] = frozenset()
         """The addresses that the node was told to join by."""
         self._shortage = Shortage(self.counters)
         self._check_at: float | None = None
+        self._config = config
         self._dialler = dialler
         self._hello = hello
         self._codec = codec
-        self._max_frame = max_frame
+        self._max_frame = max_frame_of(config)
         self._receive = receive
         self._unreachable = unreachable
         self._patient = patient
@@ -140,7 +124,9 @@ class Links:
                 self.counters.dropped += 1
             link.waiting.append(message)
             return
-        if link.connection.queued_bytes > QUEUE_UNWATCHED and not self._may_queue(link, now):
+        for away in self.buffers.unread(self._all, now):
+            self._crowd_out(away, now)
+        if link.closed or not self.buffers.has_room(link):
             self.counters.dropped += 1
             return
         self._queue(link, message)
@@ -149,71 +135,86 @@ class Links:
     def withdraw(self, to: Address, request: int) -> None:
         """Do not send a request any more, if it still waits for a connection: nobody expects anything of it."""
         link = self.outbound.get(to)
-        if link is not None and link.waiting:
-            kept = [
-                message for message in link.waiting if not (isinstance(message, Perform) and message.request == request)
-            ]
-            link.waiting.clear()
-            link.waiting.extend(kept)
+        if link is not None:
+            link.withdraw(request)
 
-    def _may_queue(self, link: Link, now: float) -> bool:
-        if link.queued() < MAX_QUEUED and sum(each.queued() for each in self._all()) < MAX_QUEUED_IN_ALL:
-            link.stalled = None
-            return True
-        if link.stalled is None:
-            link.stalled = now
-        return False
+    def _crowd_out(self, link: Link, now: float) -> None:
+        self.counters.crowded += 1
+        self._break(link, Standing.DOWN, "too many bytes wait", now)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes wait to be sent, on all connections."""
+        return sum(each.queued() for each in self._all())
 
     def _queue(self, link: Link, message: Message) -> None:
+        before = link.connection.queued_bytes
         try:
             link.connection.send(message)
         except LocalProtocolError:
             self.counters.unsendable += 1
+        self.buffers.queued(link.connection.queued_bytes - before)
 
     def dial(self, address: Address, now: float) -> Link:
         """Return the connection to ``address``, dialling it unless there is one; one dial at a time an address."""
         link = self.outbound.get(address)
         if link is not None:
             return link
-        if len(self.outbound) >= MAX_OUTBOUND:
+        if len(self.outbound) >= self._config.max_dialled:
             self._close(min(self.outbound.values(), key=lambda each: each.used))
         connection = Connection(initiator=True, hello=self._hello, codec=self._codec, max_frame=self._max_frame)
         contact = self.contact(address)
-        link = self.outbound[address] = Link(address, True, connection, now, now, contact=contact)
+        link = self.outbound[address] = Link(address, True, connection, now, now, origin=address, contact=contact)
         self._dialler.dial(link, max(0.0, contact.retry_at - now))
         return link
 
     # What the runtime tells
 
-    def accepted(self, wire: Wire, now: float, *, scarce: bool = False) -> Link | None:
-        """Take a connection that came in, or return None when there are too many.
+    def knocked(self, who: object, origin: str, end: Callable[[], None], now: float, *, scarce: bool = False) -> None:
+        """Somebody has come of whom nothing is known yet, and whom ``end`` sends away; in time `accepted` follows.
 
-        ``scarce``: it has one of the last file descriptors, which are for the node's own needs; so there are no more
-        connections than now for a while.
+        ``scarce``: it has one of the last file descriptors, which are for the node's own needs.
         """
+        if scarce:
+            self._shortage.note(len(self), now)
+            self._shortage.limit_strangers(len(self.doors), now)
+        if len(self.doors) >= self._shortage.most_strangers(self._config.max_strangers, now):
+            self._evict()
+        self.doors.knock(who, Stranger(origin, now, end))
+
+    def _evict(self) -> bool:
+        """Let the oldest stranger make way, if there is any."""
+        away = self.doors.pop_oldest()
+        if away is None:
+            return False
+        self.counters.turned_away += 1
+        away.end()
+        return True
+
+    def accepted(self, wire: Wire, now: float, knocked: object = None, *, scarce: bool = False) -> Link | None:
+        """Take a connection that came in, and that has knocked before as ``knocked``, if it has.
+
+        ``scarce``: it has one of the last file descriptors; so there are no more connections than now for a while, and
+        None is returned when nobody makes way for it.
+        """
+        before = self.doors.leave(knocked)
         if scarce:
             self._shortage.note(len(self), now)
             strangers = sum(not link.connection.established for link in self.inbound.values())
             self._shortage.limit(len(self.inbound), strangers, now)
-        if len(self.inbound) >= self._shortage.most(MAX_INBOUND, now) and not self._evict():
+        usually = self._config.max_connections + self._config.max_strangers
+        if len(self.inbound) >= self._shortage.most(usually, now) and not self._evict():
             self.counters.turned_away += 1
             return None
         self.counters.accepted += 1
         self._number += 1
+        since = now if before is None else before.since
         connection = Connection(initiator=False, hello=self._hello, codec=self._codec, max_frame=self._max_frame)
-        link = Link(f"in:{self._number}", False, connection, now, now, wire)
+        link = Link(f"in:{self._number}", False, connection, since, now, wire, origin=wire.origin())
         self.inbound[link.name] = link
+        self.knocked(link, link.origin, lambda: self._close(link), since)
         self._watch(now)
         return link
-
-    def _evict(self) -> bool:
-        """Close the oldest stranger that has not said its hello."""
-        for link in self.inbound.values():
-            if not link.connection.established:
-                self.counters.turned_away += 1
-                self._close(link)
-                return True
-        return False
 
     def starved(self, now: float, *, dialling: bool) -> bool:
         """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did.
@@ -224,14 +225,10 @@ class Links:
         return self._evict() or (dialling and self._evict_client(now))
 
     def _evict_client(self, now: float) -> bool:
-        quiet = [
-            link
-            for link in self.inbound.values()
-            if not link.connection.remote_address and not link.queued() and now - link.used >= QUIET_CLIENT
-        ]
-        if quiet:
-            self._close(min(quiet, key=lambda link: link.used))
-        return bool(quiet)
+        quiet = quiet_client(self.inbound.values(), now)
+        if quiet is not None:
+            self._close(quiet)
+        return quiet is not None
 
     def dialled(self, link: Link, wire: Wire, now: float) -> None:
         """Take a connection that was asked for."""
@@ -278,35 +275,40 @@ class Links:
             return
         link.used = now
         greeted = connection.established
+        crowd = [] if greeted or link.dialled else crowd_of(self.inbound.values(), link, self._config)
+        idle = unused(crowd, now)
+        connection.full = bool(crowd) and idle is None
         try:
             messages = connection.receive_data(data)
         except DecodeError as error:
             self.counters.garbage += 1
             self._break(link, Standing.DOWN, str(error), now)
             return
+        self.buffers.came(link, now, complete=bool(messages))
         if not greeted:
-            self._greeted(link, now)
-        link.backlog.extend(messages)
-        self.work_off(link)
+            self._greeted(link, now, idle)
+        if messages and not link.closed:
+            self.backlogs.came(link, messages)
+        while (away := self.buffers.unfinished(self._all)) is not None:
+            self._crowd_out(away, now)
 
     def work_off(self, link: Link) -> bool:
-        """Handle what came on a connection, unless the other side has too much to read; tell whether something was."""
-        worked = False
-        while link.backlog and not link.closed:
-            if not link.dialled and link.queued() > HELD_ABOVE:
-                if link not in self.held:
-                    self.counters.held += 1
-                    self.held[link] = None
-                return worked
-            worked = True
-            message = link.backlog.popleft()
-            if message.source is None or self._may_speak_for(link, message.source.address):
-                self._receive(message, link.name)
-        if link in self.held:
-            del self.held[link]
-            if link.wire is not None and not link.closed:
-                link.wire.wake()  # So that it reads on.
-        return worked
+        """Handle the next message that came on a connection, unless the other side has too much to read."""
+        message = self.backlogs.next_of(link)
+        if message is None:
+            return False
+        if message.source is None or self._may_speak_for(link, message.source.address):
+            self._receive(message, link.name)
+        if not link.backlog and link.wire is not None and not link.closed:
+            link.wire.wake()  # So that it reads on.
+        return not link.closed
+
+    def work_off_next(self) -> bool:
+        """Handle one message of the connection whose turn it is; False when none waits."""
+        while self.backlogs.ready:
+            if self.work_off(next(iter(self.backlogs.ready))):
+                return True
+        return False
 
     def _may_speak_for(self, link: Link, address: Address) -> bool:
         """Tell whether the other side is who it says; close the connection if not."""
@@ -323,21 +325,28 @@ class Links:
         link.shown = address
         return True
 
-    def _greeted(self, link: Link, now: float) -> None:
-        """See how the exchange of hellos ended, if it did."""
+    def _greeted(self, link: Link, now: float, idle: Link | None) -> None:
+        """See how the exchange of hellos ended, if it did; ``idle`` makes way for a newcomer, if need be."""
         connection = link.connection
         assert link.wire is not None
         if connection.refused is not None:
-            self.counters.refused += 1
+            if connection.full:
+                self.counters.full += 1
+            else:
+                self.counters.refused += 1
             if link.dialled:
-                self._break(link, Standing.REFUSED, connection.refused, now)
+                self._break(link, Standing.DOWN if connection.full else Standing.REFUSED, connection.refused, now)
             else:
                 link.wire.wake()
                 self._close(link, politely=True)
         elif connection.established:
+            self.doors.leave(link)
             claimed = connection.remote_address
             if claimed and not link.dialled and not self._may_speak_for(link, claimed):
                 return
+            if idle is not None:
+                self.counters.made_way += 1
+                self._close(idle)
             if link.dialled:
                 self.contact(link.name).standing = Standing.UP
                 link.contact.refusing.clear()
@@ -367,8 +376,10 @@ class Links:
             contact.standing = standing
             backoff = min(FIRST_BACKOFF * 2 ** min(contact.failures - 1, 10), LONGEST_BACKOFF)
             contact.retry_at = now + (REFUSED_BACKOFF if standing is Standing.REFUSED else backoff)
+        full = link.connection.full
+        refused = None if full else link.connection.refused
         # Nothing that was sent is looked at before the hellos are exchanged.
-        self._unreachable(Loss(link.name, link.connection.refused, sent=established, reason=reason))
+        self._unreachable(Loss(link.name, refused, sent=established, reason=reason, full=full))
 
     def look_elsewhere(self, name: Address) -> None:
         """Who answers there is of no use: the next time, dial another place to which the name leads."""
@@ -381,15 +392,18 @@ class Links:
         link.closed = True
         link.pass_on()
         self._drop_waiting(link)
-        link.backlog.clear()
-        self.held.pop(link, None)
+        self.backlogs.forget(link)
+        self.doors.leave(link)
+        self.buffers.forget(link)
         table = self.outbound if link.dialled else self.inbound
         if table.get(link.name) is link:
             del table[link.name]
+        if link.wire is not None and politely:
+            link.wire.close()
+            return
+        link.connection.abandon()  # At once, whoever may still refer to it.
         if link.wire is None:
             self._dialler.hang_up(link)
-        elif politely:
-            link.wire.close()
         else:
             link.wire.abort()
 
@@ -404,10 +418,9 @@ class Links:
     # Time
 
     def deadline(self, now: float) -> float | None:
-        """Return when `check` is due."""
-        if self.held and (self._check_at is None or self._check_at > now + HELD_INTERVAL):
-            return now + HELD_INTERVAL
-        return self._check_at
+        """Return when `check` or `release` is due, or at once when messages wait for their turn."""
+        times = (self._check_at, self.doors.deadline, self.backlogs.deadline(now))
+        return min((when for when in times if when is not None), default=None)
 
     def _watch(self, now: float) -> None:
         if self._check_at is None:
@@ -415,15 +428,18 @@ class Links:
 
     def check(self, now: float) -> None:
         """Close what is silent, stalled or idle, if it is time to look."""
+        while (stranger := self.doors.pop_overdue(now)) is not None:
+            self.counters.silent += 1
+            stranger.end()
         if self._check_at is None or now < self._check_at:
             return
         for link in self._all():
             if link.wire is None:
                 continue
-            if not link.connection.established and now - link.since >= HELLO_TIMEOUT:
+            if link.dialled and not link.connection.established and now - link.since >= HELLO_TIMEOUT:
                 self.counters.silent += 1
                 self._break(link, Standing.DOWN, "no hello came", now)
-            elif self._is_stalled(link, now):
+            elif link.is_stalled(now):
                 self.counters.stalled += 1
                 self._break(link, Standing.DOWN, "nothing is read", now)
             elif link.dialled and now - link.used >= self._idle_timeout(link):
@@ -432,14 +448,6 @@ class Links:
 
     def _idle_timeout(self, link: Link) -> float:
         return SEED_IDLE_TIMEOUT if link.choices > 1 and link.name in self.seeds else IDLE_TIMEOUT
-
-    def _is_stalled(self, link: Link, now: float) -> bool:
-        if link.stalled is None:
-            return False
-        if link.queued() < MAX_QUEUED // 2:
-            link.stalled = None
-            return False
-        return now - link.stalled >= STALL_TIMEOUT
 
 
 def max_frame_of(config: Config) -> int:

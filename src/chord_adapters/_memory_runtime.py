@@ -130,6 +130,7 @@ class VirtualWire:
         self._scheduled = False
         if self.open and self.link is not None and self.other is not None and (data := self.link.take()):
             self.other._travel(data)
+            self.runtime.engine.drained(self.link)
 
     def pending(self) -> int:
         """Nothing waits here: what was taken is on its way."""
@@ -139,6 +140,9 @@ class VirtualWire:
         """Send what is queued, then the end."""
         self._flush()
         self.abort()
+
+    def origin(self) -> str:
+        return "" if self.other is None else self.other.address.rpartition(":")[0]
 
     def covers(self, host: str) -> bool:
         return True

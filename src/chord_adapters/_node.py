@@ -29,6 +29,18 @@ class NodeStats:
     """Connections that came in, now."""
     outbound: int
     """Connections that we dialled, now."""
+    strangers: int
+    """Connections that came in and have not shown yet who they are, those in the handshake of TLS among them, now."""
+    buffered_bytes: int
+    """Bytes that wait to be sent, now."""
+    received_bytes: int
+    """Bytes of frames of which not all has come, now."""
+    guests: int
+    """Operations of clients that wait their turn or are under way, now."""
+    guest_bytes: int
+    """Bytes of the values that these carry, now."""
+    subscriptions: int
+    """Subscriptions to what the node decides for, now."""
     calls: int
     """Calls that are not finished, now."""
     storage: StorageCounters | None = None
@@ -160,6 +172,12 @@ class Node(Operations[Ticket]):
             links=attrs.evolve(driver.links.counters),
             inbound=len(driver.links.inbound),
             outbound=len(driver.links.outbound),
+            strangers=len(driver.links.doors),
+            buffered_bytes=driver.links.buffered_bytes,
+            received_bytes=driver.links.buffers.received,
+            guests=len(driver.guests),
+            guest_bytes=driver.guests.bytes,
+            subscriptions=len(driver.ownership.hub.subscribers()),
             calls=self._calls,
             storage=None if driver.keeper is None else driver.keeper.counted(),
         )

@@ -30,6 +30,8 @@ class Shortage:
         self._ceiling = 0
         self._until: float | None = None
         """How long the ceiling counts."""
+        self._strangers = 0
+        self._strangers_until: float | None = None
 
     def note(self, connections: int, now: float) -> None:
         """File descriptors run out, with so many connections."""
@@ -42,6 +44,16 @@ class Shortage:
         """Let no more connections come in than these for a while; ``strangers`` of them have not said their hello."""
         self._ceiling = inbound + max(0, LEAST_STRANGERS - strangers)
         self._until = now + CEILING_TIME
+
+    def limit_strangers(self, strangers: int, now: float) -> None:
+        """Let no more knock than these at once for a while."""
+        self._strangers = max(LEAST_STRANGERS, strangers)
+        self._strangers_until = now + CEILING_TIME
+
+    def most_strangers(self, usually: int, now: float) -> int:
+        """Return how many may knock at once."""
+        until = self._strangers_until
+        return usually if until is None or now >= until else min(usually, self._strangers)
 
     def most(self, usually: int, now: float) -> int:
         """Return how many connections may come in."""

@@ -14,8 +14,6 @@ from chord_adapters._runtime import Waiter
 
 MOST_UNREAD = 1024
 """Events that may wait for a reader, besides what it was told first; with one more it has fallen behind."""
-MOST_SUBSCRIBERS = 64
-"""Subscriptions to one thing at one node."""
 
 T = TypeVar("T")
 
@@ -33,12 +31,12 @@ class Hub(Generic[T]):
         present: Callable[[], Iterable[T]],
         *,
         most_unread: int = MOST_UNREAD,
-        most_subscribers: int = MOST_SUBSCRIBERS,
+        most_subscribers: int | None = None,
     ) -> None:
         self.engine = engine
         self.present = present
         self.most_unread = most_unread
-        self._most_subscribers = most_subscribers
+        self._most_subscribers = engine.config.max_subscriptions if most_subscribers is None else most_subscribers
         self._subscribed: dict[int, ref[Subscription[T]]] = {}
         self._number = 0
 

@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CA, NODE, NODE_KEY = "ca.pem", "node.pem", "node.key"
-HANDSHAKE_TIMEOUT = 5.0
-"""Seconds in which the other side must have shown who it is."""
 NOT_SHOWN = "it does not show a certificate"
-MAX_GREETING = 256
-"""Most connections on which it has not yet; the oldest makes way, so that strangers keep nobody out."""
 
 
 class Tls:

@@ -8,12 +8,15 @@ from typing import Protocol
 
 import trio
 
-from chord_adapters._address import tune
+from chord_adapters._address import origin_of, tune
 from chord_adapters._descriptors import is_scarce
 from chord_adapters._engine import Engine
-from chord_adapters._links import HIGH_WATER, READ_SIZE, Link
+from chord_adapters._links import HIGH_WATER, Link
 from chord_adapters._runtime import Outcome
 from chord_adapters._tls import covers
+
+_PIECE = 64 * 1024
+"""Most bytes that are sent before it is noted how many are left: so it is known who reads slowly, and who not at all."""
 
 
 class Home(Protocol):
@@ -97,7 +100,7 @@ class TrioWire:
 
     async def _read(self, link: Link) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while data := await self._stream.receive_some(READ_SIZE):
+            while data := await self._stream.receive_some(link.wanted):
                 self._runtime.engine.received(link, bytes(data))
                 # Who does not read our answers need not ask for more.
                 while link.backlog or (self._sending > HIGH_WATER and not link.dialled):
@@ -110,8 +113,9 @@ class TrioWire:
             while True:
                 while data := self._take(link):
                     self._sending = len(data)
-                    await self._stream.send_all(data)
-                    self._sending = 0
+                    for piece in range(0, len(data), _PIECE):
+                        await self._stream.send_all(memoryview(data)[piece : piece + _PIECE])
+                        self._sending = max(0, len(data) - piece - _PIECE)
                 self._drained.set()
                 if self._closing:
                     break
@@ -122,6 +126,9 @@ class TrioWire:
     def _take(self, link: Link) -> bytes:
         rest, self._rest = self._rest, b""
         return rest or link.take()
+
+    def origin(self) -> str:
+        return origin_of_socket(self._socket)
 
     def covers(self, host: str) -> bool:
         certificate = None if self._secured is None else self._secured.getpeercert()
@@ -157,3 +164,11 @@ class TrioWire:
     def abort(self) -> None:
         self._scope.cancel()
         self._socket.close()
+
+
+def origin_of_socket(sock: trio.socket.SocketType) -> str:
+    """Return where a connection comes from."""
+    try:
+        return origin_of(sock.getpeername())
+    except OSError:
+        return ""  # It is gone already.

@@ -8,11 +8,15 @@ from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
 from chord_proto.blocks import BLOCK_SIZE
 from chord_proto.effects import OpId
-from chord_proto.operations import Await, Delete, Fetch, Get, Operation, Put, Restore, Store
+from chord_proto.operations import Await, Delete, Fetch, Get, Operation, Put, Restore, Scan, Store
 from chord_proto.timers import Timers
 
 MOST_UNDER_WAY = 128
 """How many operations of one node or client are under way at once; enough to fill a network at 10 ms a round trip."""
+MOST_OF_ONE_LINE = 4
+"""How many of these are of one client: each of them stands before those of others, wherever they go, at each step."""
+MOST_BYTES_OF_ONE_LINE = 512 * 1024
+"""How many bytes these carry, unless a single one carries more."""
 MOST_BYTES_UNDER_WAY = 8 * 1024 * 1024
 """How many bytes they carry, unless a single one carries more: a quarter of what one connection queues."""
 _OVERHEAD = 1024
@@ -43,8 +47,10 @@ class Ticket:
 
     @property
     def weight(self) -> int:
-        """How many bytes it carries there or back, about."""
+        """How many bytes it carries there or back, about; a page of a scan is as much work as many."""
         operation = self.operation
+        if isinstance(operation, Scan):
+            return MOST_BYTES_OF_ONE_LINE
         if isinstance(operation, (Put, Restore)):
             return len(operation.value or b"") + _OVERHEAD
         if isinstance(operation, Store):
@@ -54,7 +60,7 @@ class Ticket:
     @property
     def idles(self) -> bool:
         """True when it only waits for others to do something."""
-        return isinstance(self.operation, Await)
+        return isinstance(self.operation, Await) and self.operation.after is not None
 
     @property
     def is_write(self) -> bool:
@@ -77,6 +83,8 @@ class Turns:
         self._deadlines = Timers()
         self._busy = self._bytes = 0
         """How many of those under way are at work, and how much that is."""
+        self._at_work: dict[str, tuple[int, int]] = {}
+        """How many of a line are at work, and how many bytes they carry."""
         self._number = 0
 
     @property
@@ -99,7 +107,7 @@ class Turns:
         """Return a new ticket, the last in its line."""
         self._number += 1
         ticket = Ticket(self._number, operation, deadline, waiter, place, line)
-        if not self.room:  # Who has their turn at once cannot wait too long.
+        if not self.room or self._is_full(line):  # Who has their turn at once cannot wait too long.
             self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         self._waiting[ticket.number] = ticket
         self._lines.setdefault(line, {})[ticket.number] = ticket
@@ -124,15 +132,34 @@ class Turns:
         """Put the first of the next line under way and return it, if it is its turn."""
         if not self._waiting or not self._may_start:
             return None
-        line, waiting = next(iter(self._lines.items()))
+        line = next((each for each in self._lines if not self._is_full(each)), None)
+        if line is None:
+            return None
+        waiting = self._lines[line]
         ticket = waiting[next(iter(waiting))]
         self._leave_line(ticket)
         if self._lines.pop(line, None):  # To the end of the lines.
             self._lines[line] = waiting
         self.under_way[ticket.number] = ticket
-        self._busy += not ticket.idles
-        self._bytes += ticket.weight
+        self._count(ticket, 1)
         return ticket
+
+    def _is_full(self, line: str) -> bool:
+        """Tell whether as many of a line are at work as may be; that of the process itself has no such bound."""
+        number, size = self._at_work.get(line, (0, 0)) if line else (0, 0)
+        return number >= MOST_OF_ONE_LINE or size >= MOST_BYTES_OF_ONE_LINE
+
+    def _count(self, ticket: Ticket, by: int) -> None:
+        """Count one that has begun, or ended."""
+        self._bytes += by * ticket.weight
+        if ticket.idles:
+            return
+        self._busy += by
+        number, size = self._at_work.get(ticket.line, (0, 0))
+        if number + by:
+            self._at_work[ticket.line] = number + by, size + by * ticket.weight
+        else:
+            del self._at_work[ticket.line]
 
     def end(self, ticket: Ticket) -> bool:
         """Take a ticket out; False when it has ended before."""
@@ -140,8 +167,7 @@ class Turns:
             return False
         ticket.ended = True
         if self.under_way.pop(ticket.number, None) is not None:
-            self._busy -= not ticket.idles
-            self._bytes -= ticket.weight
+            self._count(ticket, -1)
         else:
             self._leave_line(ticket)
         return True

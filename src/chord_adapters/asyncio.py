@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from chord_adapters import _tls
 from chord_adapters._address import listening_socket
 from chord_adapters._asyncio_sockets import Listener, resolve
 from chord_adapters._asyncio_sockets import connect as connect_to
@@ -39,7 +38,8 @@ from chord_adapters._errors import (
     VersionMismatch,
 )
 from chord_adapters._events import Gained, Lost
-from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, READ_SIZE, Link
+from chord_adapters._link import READ_SIZE
+from chord_adapters._links import DIAL_TIMEOUT, FLUSH_TIMEOUT, Link
 from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
@@ -178,8 +178,6 @@ class _Runtime:
         self.tls = tls
         self.loop = asyncio.get_running_loop()
         self.wires: set[AsyncioWire] = set()
-        self.greeting: dict[AsyncioGreeting, None] = {}
-        self.most_greeting = _tls.MAX_GREETING
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._listener: Listener | None = None
         self._dials: dict[Link, asyncio.Task[None]] = {}
@@ -224,12 +222,7 @@ class _Runtime:
 
     def _make_way(self, *, dialling: bool = False) -> bool:
         """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did."""
-        if self.engine.starved(dialling=dialling):
-            return True
-        if self.greeting:
-            next(iter(self.greeting)).abort()
-            return True
-        return False
+        return self.engine.starved(dialling=dialling)
 
     async def close(self, patience: float) -> None:
         """Wait until everything is closed, so many seconds also for what is still to be sent."""

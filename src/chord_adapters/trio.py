@@ -41,11 +41,11 @@ from chord_adapters._node import Node
 from chord_adapters._opening import FilePath, Opening, client_of
 from chord_adapters._results import Entry, Health, Lagged, PutResult, StoredValue
 from chord_adapters._scan import Key
-from chord_adapters._shortage import LEAST_STRANGERS, RETRY_PAUSE
+from chord_adapters._shortage import RETRY_PAUSE
 from chord_adapters._tls import Tls, reason_of, tls_of
 from chord_adapters._trio_sockets import connect as connect_to
 from chord_adapters._trio_sockets import resolve
-from chord_adapters._trio_wire import TrioWaiter, TrioWire
+from chord_adapters._trio_wire import TrioWaiter, TrioWire, origin_of_socket
 from chord_adapters._watch import Event
 from chord_adapters._worker import Done, Work, Worker
 from chord_adapters.storage import Storage
@@ -236,9 +236,6 @@ class _Runtime:
         self._sleep = trio.CancelScope()
         self._due = math.inf
         self._stopped = False
-        self._greeting: dict[trio.CancelScope, None] = {}
-        """Connections on which the other side has not shown yet who it is."""
-        self._most_greeting = _tls.MAX_GREETING
         self._all_gone = trio.Event()
         self._worker: Worker | None = None
 
@@ -302,32 +299,18 @@ class _Runtime:
             if self._tls is None:
                 self._take(TrioWire(self, stream))
             else:
-                if is_scarce(stream.socket.fileno()):
-                    self._most_greeting = max(LEAST_STRANGERS, len(self._greeting))
-                if len(self._greeting) >= self._most_greeting:
-                    self._interrupt_greeting()
                 scope = trio.CancelScope()
-                self._greeting[scope] = None
+                scarce = is_scarce(stream.socket.fileno())
+                self.engine.knocked(scope, origin_of_socket(stream.socket), scope.cancel, scarce=scarce)
                 self._spawn(self._greet, stream, self._tls, scope)
 
     def _make_way(self, *, dialling: bool = False) -> bool:
         """Let somebody make way for a connection, since file descriptors run out; tell whether somebody did."""
-        if self.engine.starved(dialling=dialling):
-            return True
-        if self._greeting:
-            self._interrupt_greeting()
-            return True
-        return False
+        return self.engine.starved(dialling=dialling)
 
-    def _interrupt_greeting(self) -> None:
-        """Let the oldest make way that has not shown who it is."""
-        scope = next(iter(self._greeting))
-        del self._greeting[scope]
-        scope.cancel()
-
-    def _take(self, wire: TrioWire) -> None:
+    def _take(self, wire: TrioWire, knocked: object = None) -> None:
         """Take a connection that came in."""
-        wire.link = self.engine.accepted(wire, scarce=wire.is_scarce)
+        wire.link = self.engine.accepted(wire, knocked, scarce=wire.is_scarce)
         if wire.link is None:
             wire.abort()
         else:
@@ -339,15 +322,15 @@ class _Runtime:
         secured = trio.SSLStream(stream, tls.server, server_side=True, https_compatible=True)
         shown = False
         try:
-            with scope, suppress(trio.BrokenResourceError), trio.move_on_after(_tls.HANDSHAKE_TIMEOUT):
+            with scope, suppress(trio.BrokenResourceError):
                 await secured.do_handshake()
                 shown = not self._stopped
         finally:
-            self._greeting.pop(scope, None)
             if not shown:
+                self.engine.gave_up(scope)
                 stream.socket.close()
         if shown:
-            self._take(TrioWire(self, stream, secured))
+            self._take(TrioWire(self, stream, secured), scope)
 
     async def _keep_time(self) -> None:
         while True:

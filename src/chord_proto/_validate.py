@@ -9,7 +9,7 @@ from chord_proto import messages
 from chord_proto.config import Config
 from chord_proto.grants import MAX_ARCS
 from chord_proto.identifiers import place_of_node
-from chord_proto.messages import Answer, Message, Notify, Reason
+from chord_proto.messages import Answer, Message, Notify, Reason, Request
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.routing import Known
@@ -72,6 +72,15 @@ _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
     messages.Refused: _reason,
 }
 """What is wrong with other fields of a message, by class, given the number of places on the circle."""
+
+
+def count_of(request: Request) -> int:
+    """Return how many records, names or summaries a request brings: the work that it makes grows with them."""
+    if isinstance(request, messages.Replicate):
+        return len(request.records)
+    if isinstance(request, messages.GetCopies):
+        return len(request.names)
+    return len(request.entries) if isinstance(request, messages.Collect) else 0
 
 
 def fault(message: Message, config: Config, known: Known | None = None) -> str | None:

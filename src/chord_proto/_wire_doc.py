@@ -22,6 +22,7 @@ _REPLIES = {
     hello.Reply.VERSION: ("No wire version is spoken by both sides.", "the acceptor's lowest and highest version"),
     hello.Reply.NETWORK: ("The acceptor belongs to a network of another name.", "0, 0"),
     hello.Reply.BITS: ("The acceptor's circle has another width.", "the acceptor's bits, 0"),
+    hello.Reply.FULL: ("The acceptor has as many connections as it takes: try again later.", "0, 0"),
 }
 
 

@@ -56,6 +56,8 @@ class Reply(IntEnum):
     """The acceptor belongs to a network of another name."""
     BITS = 3
     """The acceptor's circle has another width."""
+    FULL = 4
+    """The acceptor has as many connections as it takes; another time, perhaps."""
 
 
 def _text(name: str, low: int, high: int) -> str:

@@ -110,8 +110,14 @@ class Config:
     """Most requests out at once."""
     max_requests_per_peer: int = _count(2048)
     """Most requests out at once to one address."""
+    max_served: int = _count(8192)
+    """Most requests of others whose answers take longer than a turn, at once."""
+    max_served_per_peer: int = _count(2048)
+    """Most of these from one connection: as many as a peer of default configuration has out at once to one address."""
     max_pending_writes: int = _count(16_384)
     """Most writes handed out and not yet reported durable."""
+    max_carried_bytes: int = _count(256 * 1024 * 1024)
+    """Most bytes of values in the reads and writes that a node coordinates at once, unless a single one has more."""
     max_watchers: int = _count(1024)
     """Most watchers that wait at once for changes of records that a node owns."""
     max_known_peers: int = _count(512, 16)
@@ -120,8 +126,39 @@ class Config:
     """How many peers that fell silent are remembered, to find a lost part of the ring again."""
     max_peers_in_message: int = _count(256, 16, 256)
     """Most peers taken from one message."""
+    max_records_in_message: int = _count(1024, 1024, 16_384)
+    """Most records, names or summaries taken from one message: twice what a node sends, and some milliseconds of work."""
+    max_scanned: int = _count(1024)
+    """Most records that are looked at for one page of a scan: about a millisecond of work."""
     max_batch_bytes: int = _count(1024 * 1024, 65_536)
     """Most bytes of records in one message of repair or hand-off, unless a single record is longer."""
+
+    # Bounds of connections, which the adapters keep.
+    max_connections: int = _count(512)
+    """Most connections that came in and have shown who they are; with those below, and some files, it stays under the
+    usual limit of 1,024 open files."""
+    max_connections_per_address: int = _count(384)
+    """Most of these from one IP address: a quarter is left for others, and no more than that, since behind one address
+    may be a whole site, and on loopback everybody is."""
+    max_strangers: int = _count(256)
+    """Most connections that came in and have not shown yet who they are; the oldest makes way.  A newcomer shows it
+    within two round trips: this leaves it 50 ms while 5,000 others knock each second."""
+    max_dialled: int = _count(192)
+    """Most connections dialled at once; the one unused for longest makes way.  A ring member needs some tens."""
+    max_buffered_bytes: int = _count(128 * 1024 * 1024, 65_536)
+    """Most bytes that wait to be sent, on all connections together."""
+    max_buffered_bytes_per_connection: int = _count(32 * 1024 * 1024, 65_536)
+    """Most bytes that wait to be sent on one connection: above what the operations under way of one node can carry."""
+    max_received_bytes: int = _count(64 * 1024 * 1024, 65_536)
+    """Most bytes of frames of which not all has come yet, on all connections together."""
+    max_guests: int = _count(1024)
+    """Most operations of clients that wait their turn or are under way."""
+    max_guests_per_connection: int = _count(512)
+    """Most of these that came by one connection."""
+    max_guest_bytes: int = _count(64 * 1024 * 1024, 65_536)
+    """Most bytes of values that operations of clients carry which wait their turn, but for a single one."""
+    max_subscriptions: int = _count(64)
+    """Most subscriptions to one thing at one node."""
 
     @property
     def shortest_suspicion(self) -> float:

@@ -58,7 +58,7 @@ class Connection:
 
     __slots__ = (
         "_ahead", "_buffer", "_codec", "_failure", "_held", "_hello", "_initiator", "_max_frame", "_out", "_over",
-        "established", "queued_bytes", "refused", "remote_address", "version",
+        "established", "full", "queued_bytes", "refused", "remote_address", "version",
     )  # fmt: skip
 
     def __init__(self, *, initiator: bool, hello: Hello, codec: Codec, max_frame: int) -> None:
@@ -79,6 +79,8 @@ class Connection:
         """Frames that have to wait for the end of the hello exchange."""
         self._over = False
         self._failure: str | None = None
+        self.full: bool = False
+        """An acceptor sets this while it has no room: a good hello is refused.  An initiator that was refused so finds it True."""
         self.established: bool = False
         """The hello exchange is complete on this side."""
         self.version: int | None = None
@@ -94,6 +96,18 @@ class Connection:
         """How many bytes wait to be taken by `data_to_send`, those that wait for the welcome included."""
         if initiator:
             self._queue(hello.pack())
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are held of what has not come completely."""
+        return len(self._buffer)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are missing of the frame of which something has come; 0 if that is not known yet."""
+        if not self.established or len(self._buffer) < LENGTH_SIZE:
+            return 0
+        return int(_LENGTH.unpack_from(self._buffer)[0]) + LENGTH_SIZE - len(self._buffer)
 
     def send(self, message: Message) -> None:
         """Queue a message.  One that comes after the end of the connection is dropped, as on its way it might be.
@@ -144,6 +158,10 @@ class Connection:
         if not self._over:
             self._keep(work, offset)
         return []
+
+    def abandon(self) -> None:
+        """Forget all that is held and queued: nothing more is read or sent."""
+        self._end()
 
     def eof(self) -> None:
         """Take the end of the stream.
@@ -201,8 +219,11 @@ class Connection:
             self._refuse(f"no common wire version: the other side speaks {first} to {second}, we {lowest} to {highest}")
         elif code is Reply.NETWORK:
             self._refuse(f"the other side belongs to another network than {self._hello.network!r}")
-        else:
+        elif code is Reply.BITS:
             self._refuse(f"the other side's circle has {first} bits, ours {self._hello.bits}")
+        else:
+            self.full = True
+            self._refuse("the other side has as many connections as it takes")
         return REPLY_SIZE
 
     def _take_hello(self, work: bytes | bytearray) -> int:
@@ -226,6 +247,8 @@ class Connection:
         elif theirs.bits != ours.bits:
             reason = f"the other side's circle has {theirs.bits} bits, ours {ours.bits}"
             self._refuse(reason, pack_reply(Reply.BITS, ours.bits))
+        elif self.full:
+            self._refuse("there are as many connections as are taken here", pack_reply(Reply.FULL))
         else:
             self.remote_address = theirs.address or None
             self._queue(pack_reply(Reply.WELCOME, version))

@@ -81,7 +81,9 @@ class Context:
 
     __slots__ = (
         "_per_address",
+        "_served",
         "calls",
+        "carried",
         "config",
         "counters",
         "departed",
@@ -114,6 +116,11 @@ class Context:
         self.calls: dict[int, Call] = {}
         self._per_address: dict[Address, int] = {}
         self.in_progress: dict[tuple[Address, int], None] = {}
+        """The requests of others that are answered later."""
+        self._served: dict[Address, int] = {}
+        """How many these are, by who asked."""
+        self.carried = 0
+        """Bytes of values in the reads and writes under way that this node coordinates."""
         self.counters = Counters()
         self.out: list[Effect] = []
         self.loopback: list[Message] = []
@@ -191,14 +198,32 @@ class Context:
             sender, None if message.source is None else message.source.id, message.incarnation, message.request
         )
 
+    def may_serve(self, sender: Address) -> bool:
+        """Tell whether one more request of this sender may be answered later."""
+        if sender == self.me.address:
+            return True  # Its own operations are bounded by themselves.
+        config = self.config
+        return len(self.in_progress) < config.max_served and self._served.get(sender, 0) < config.max_served_per_peer
+
+    def may_carry(self, size: int) -> bool:
+        """Tell whether a read or write of so many bytes may be coordinated beside those under way."""
+        return not self.carried or self.carried + size <= self.config.max_carried_bytes
+
     def defer(self, asker: Asker) -> None:
         """Remember that an answer will come later: the same request arriving again is told so."""
-        self.in_progress[asker.sender, asker.request] = None
+        if (asker.sender, asker.request) not in self.in_progress:
+            self.in_progress[asker.sender, asker.request] = None
+            self._served[asker.sender] = self._served.get(asker.sender, 0) + 1
 
     def answer(self, asker: Asker, kind: type[Answer], *fields: object) -> None:
         """Answer a request."""
-        if self.in_progress:
-            self.in_progress.pop((asker.sender, asker.request), None)
+        if self.in_progress and (asker.sender, asker.request) in self.in_progress:
+            del self.in_progress[asker.sender, asker.request]
+            left = self._served[asker.sender] - 1
+            if left:
+                self._served[asker.sender] = left
+            else:
+                del self._served[asker.sender]
         self.send(
             asker.sender, kind(self.me, self.incarnation, asker.source, asker.incarnation, asker.request, *fields)
         )

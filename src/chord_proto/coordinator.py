@@ -96,15 +96,18 @@ class Coordinator:
         """
         self._next = 0
 
-    def why_not(self, quorum: int, place: int, among: tuple[Peer, ...]) -> Reason | None:
-        """Return why this node cannot have a quorum ``among`` these replicas for a place that it owns."""
+    def why_not(self, quorum: int, place: int, among: tuple[Peer, ...], size: int) -> Reason | None:
+        """Return why this node cannot have a quorum ``among`` these replicas for a place that it owns.
+
+        ``size`` is how many bytes of values it would take.
+        """
         if not is_quorum(quorum, self.ctx.config.replicas):
             return Reason.INVALID
         if not self.ranges.decides(place):
             return Reason.NOT_READY
         if len(among) < needed(quorum, self.ring.width):
             return Reason.NO_QUORUM
-        if len(self.active) >= self.ctx.config.max_operations:
+        if len(self.active) >= self.ctx.config.max_operations or not self.ctx.may_carry(size):
             return Reason.BUSY
         return None
 
@@ -131,7 +134,7 @@ class Coordinator:
             self.elsewhere(asker, place)
             return
         quorum = ALL if message.space == Space.BLOCK else message.quorum
-        refusal = self.why_not(quorum, place, self.writes.takers())
+        refusal = self.why_not(quorum, place, self.writes.takers(), len(message.value or b""))
         if refusal is None and self.ring.phase is Phase.LEAVING:
             refusal = Reason.LEAVING
         if refusal is not None:
@@ -149,6 +152,7 @@ class Coordinator:
     def coordinate(self, coordination: Coordination) -> None:
         """Make a record durable here and on its replicas."""
         self.active[coordination.number] = coordination
+        self.ctx.carried += len(coordination.item.value or b"")
         self.writes.keep((coordination.item,), Decided(coordination.number))
         self._spread(coordination)
 
@@ -295,6 +299,7 @@ class Coordinator:
 
     def _end(self, coordination: Coordination, *, complete: bool) -> None:
         del self.active[coordination.number]
+        self.ctx.carried -= len(coordination.item.value or b"")
         self.ctx.timers.disarm(("spread", coordination.number))
         if not complete:
             self.writes.unshared += 1

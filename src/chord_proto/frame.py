@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from chord_proto._dispatch import ANSWERED, BEFORE_MEMBERSHIP, EVERYONES, REQUESTS, TIMERS
-from chord_proto._validate import fault
+from chord_proto._validate import count_of, fault
 from chord_proto.config import Config
 from chord_proto.context import Context, Slow
 from chord_proto.coordinator import Coordinator
@@ -291,6 +291,10 @@ class Frame:
             ctx.refuse(ctx.asker(message, sender), Reason.NOT_MEMBER)
             if kind is GetNeighbours and message.source is not None:
                 self.membership.on_asked_by_member(message.source)
+        elif count_of(message) > ctx.config.max_records_in_message:
+            ctx.refuse(ctx.asker(message, sender), Reason.TOO_LARGE)
+        elif not ctx.may_serve(sender):
+            ctx.refuse(ctx.asker(message, sender), Reason.BUSY)
         else:
             REQUESTS[kind](self, message, sender)
 

@@ -89,7 +89,7 @@ class Graves:
         """The owner wants tombstones forgotten: not what is older here, or there yet, since it would come back."""
         ctx = self.ctx
         asker, source = ctx.asker(message, sender), message.source
-        if source is None or len(message.entries) > _AT_ONCE:
+        if source is None:
             ctx.refuse(asker, Reason.INVALID)
             return
         places = [place_of(each.space, each.name, ctx.config.bits) for each in message.entries]

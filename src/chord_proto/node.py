@@ -35,10 +35,18 @@ class Stats:
     doubted: int
     operations: int
     requests: int
+    served: int
+    """Requests of others that are answered later."""
+    carried: int
+    """Bytes of values in the reads and writes under way that the node coordinates."""
+    watchers: int
     pending_writes: int
     known_peers: int
+    lost_peers: int
     records: int
     bytes: int
+    looked_at: int
+    """Records on arcs that were looked at one by one, for others and for the node's own upkeep."""
 
 
 class Node(Frame):
@@ -242,10 +250,15 @@ class Node(Frame):
             **counters,
             operations=len(self.tasks.active),
             requests=len(self.ctx.calls),
+            served=len(self.ctx.in_progress),
+            carried=self.ctx.carried,
+            watchers=self.watches.count,
             pending_writes=len(self.writes.pending),
             known_peers=len(self.ctx.routing.known),
+            lost_peers=len(self.ctx.routing.lost),
             records=len(self.writes.table),
             bytes=self.writes.table.bytes,
+            looked_at=self.writes.table.looked_at,
         )
 
     def view(self) -> NodeView:

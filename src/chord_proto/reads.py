@@ -35,6 +35,8 @@ class Reading:
     place: int
     quorum: int
     deadline: float
+    size: int
+    """Bytes that the copies may have: as many as this node's own, each of them."""
     copies: dict[int, Record | None] = attrs.field(factory=dict)
     """What each replica that has answered holds, by its id."""
     waiting: dict[int, None] = attrs.field(factory=dict)
@@ -94,21 +96,24 @@ class Reads:
 
     def _read_several(self, asker: Asker, message: GetRecord, place: int, *, complete: bool) -> None:
         """Read the newest of several copies, if this node is the one that decides, and has all that there is."""
-        refusal = self._why_not(message.quorum, place) if complete else Reason.NOT_READY
+        held = self.writes.table.get(Space.RECORD, message.name)
+        size = 0 if held is None else len(held.value or b"") * self.ctx.config.replicas
+        refusal = self._why_not(message.quorum, place, size) if complete else Reason.NOT_READY
         if refusal is not None:
             self.ctx.refuse(asker, refusal)
             return
         self.ctx.defer(asker)
         self._next += 1
         deadline = self.ctx.now + self.ctx.config.operation_timeout
-        reading = Reading(self._next, asker, message.name, place, message.quorum, deadline)
+        reading = Reading(self._next, asker, message.name, place, message.quorum, deadline, size)
         self.active[reading.number] = reading
+        self.ctx.carried += size
         self._go_on(reading)
 
-    def _why_not(self, quorum: int, place: int) -> Reason | None:
+    def _why_not(self, quorum: int, place: int, size: int) -> Reason | None:
         if len(self.active) >= self.ctx.config.max_operations:
             return Reason.BUSY
-        return self.coordinator.why_not(quorum, place, self.ctx.routing.replicas())
+        return self.coordinator.why_not(quorum, place, self.ctx.routing.replicas(), size)
 
     def _others(self) -> tuple[Peer, ...]:
         """Return where else the keys that this node owns belong."""
@@ -185,6 +190,7 @@ class Reads:
 
     def _end(self, reading: Reading, refusal: Reason | None = None) -> None:
         del self.active[reading.number]
+        self.ctx.carried -= reading.size
         self.ctx.timers.disarm(("read", reading.number))
         if refusal is not None:
             self.ctx.refuse(reading.asker, refusal)

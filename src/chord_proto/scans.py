@@ -13,11 +13,9 @@ from chord_proto.ranges import Ranges
 from chord_proto.table import Position, is_gone, place_of
 from chord_proto.writes import Writes
 
-_LOOKED_AT = 4096
-"""Most records that are looked at for one page."""
-PAGE = 512
+PAGE = 256
 """Most entries of one page."""
-_PAGE_BYTES = 262_144
+_PAGE_BYTES = 131_072
 """Bytes of names after which a page ends: its last name goes beyond."""
 
 
@@ -53,7 +51,7 @@ class Scans:
         entries: list[Entry] = []
         length = 0
         last: Position | None = None
-        for item in islice(records, _LOOKED_AT):
+        for item in islice(records, self.ctx.config.max_scanned):
             if len(entries) == PAGE or length > _PAGE_BYTES:
                 break
             last = (place_of(item.space, item.name, self.ctx.config.bits), item.space, item.name)

@@ -15,7 +15,10 @@ from chord_proto.records import is_record
 T = TypeVar("T")
 
 _LEFT_OUT: dict[str, set[str]] = {
-    "Context": {"rng", "counters", "calls", "in_progress", "now", "_per_address", "timers", "wall_offset"},
+    "Context": {
+        "rng", "counters", "calls", "in_progress", "now", "_per_address", "_served", "carried", "timers", "wall_offset",
+    },
+    "Table": {"looked_at"},
     "Known": {"heard", "rank", "since", "spoke", "srtt", "rttvar"},
     "Routing": {"ids", "salt"},
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
@@ -43,7 +46,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Merge": {"interval", "seed_turn"},
     "Membership": {"pause", "occupied_since", "turn", "join_op", "leave_op"},
     "Node": {"_dead"},
-}
+}  # fmt: skip
 """What a fingerprint leaves out, by class: ids, counters, times, and what only repeats other state."""
 _NUMBERED = frozenset({"active", "calls", "pending"})
 """Tables whose keys are ids: only their contents tell states apart."""

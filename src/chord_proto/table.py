@@ -16,8 +16,8 @@ Name: TypeAlias = tuple[int, bytes]
 """Space and name of a record."""
 Position: TypeAlias = tuple[int, int, bytes]
 """Place, space and name: the order of the table."""
-_SECTOR_BITS = 8
-"""The leading bits of a place name its sector; so many that of 100,000 records less than a thousand share one."""
+_SECTOR_BITS = 10
+"""The leading bits of a place name its sector; so many that of a million records about a thousand share one."""
 
 
 def place_of(space: int, name: bytes, bits: int) -> int:
@@ -68,11 +68,24 @@ class Table:
     where the arc begins and ends are looked at one by one.
     """
 
-    __slots__ = ("_expiring", "_hashes", "_order", "_sectors", "_width", "bits", "bytes", "gone", "records")
+    __slots__ = (
+        "_expiring",
+        "_hashes",
+        "_order",
+        "_sectors",
+        "_width",
+        "bits",
+        "bytes",
+        "gone",
+        "looked_at",
+        "records",
+    )
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
         self.bytes = 0
+        self.looked_at = 0
+        """Records that were looked at one by one, on arcs."""
         self.records: dict[Name, Record] = {}
         self.gone: dict[Name, int] = {}
         """What was deleted or has expired and is still remembered: since when, milliseconds of Unix time."""
@@ -146,7 +159,10 @@ class Table:
             del self._sectors[sector]
 
     def on_arc(self, start: int, end: int, after: Position | None = None) -> Iterator[Record]:
-        """Yield the records on (start, end] in order along the arc, those after position ``after`` only."""
+        """Yield the records on (start, end] in order along the arc, those after position ``after`` only.
+
+        Work grows with what is taken, not with what lies there; nothing may be put or dropped meanwhile.
+        """
         order = self._order
         if start < end:
             pieces = [(bisect_left(order, (start + 1,)), bisect_left(order, (end + 1,)))]
@@ -159,8 +175,10 @@ class Table:
             else:
                 pieces = [(max(where, pieces[1][0]), pieces[1][1])]
         for low, high in pieces:
-            for position in order[low:high]:
-                yield self.records[position[1], position[2]]
+            for index in range(low, high):
+                _, space, name = order[index]
+                self.looked_at += 1
+                yield self.records[space, name]
 
     def digest(self, start: int, end: int) -> tuple[int, bytes]:
         """Return how many records lie on (start, end], and the XOR of their hashes."""

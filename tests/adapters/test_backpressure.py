@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 import anyio
+import attrs
 import pytest
 
-from chord_adapters import Busy, _guests, _links, _turns
+from chord_adapters import Busy, _backlogs, _guests, _turns
 from chord_adapters._operations import Operations
 from chord_adapters._turns import Ticket
 from chord_adapters.testing._strangers import stranger
@@ -23,7 +24,7 @@ async def test_many_large_reads_at_once(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, through_client: bool
 ) -> None:
     """The owner takes no more questions until its answers are read, on each connection of the way."""
-    monkeypatch.setattr(_links, "HELD_ABOVE", 100_000)
+    monkeypatch.setattr(_backlogs, "HELD_ABOVE", 100_000)
     async with AsyncExitStack() as stack:
         nodes = await stack.enter_async_context(ring(backend, 2))
         owned = {node: [key for key in map(str, range(100)) if node.owns(key)] for node in nodes}
@@ -49,15 +50,14 @@ async def test_many_large_reads_at_once(
         assert sum(each.links.held for each in stats) > 0
         assert sum(each.links.dropped for each in stats) == 0
         assert sum(each.nodes[0].suspected for each in stats) == 0
-        await until(lambda: not any(node._driver.links.held for node in nodes), "nothing waits any more")
+        await until(lambda: not any(node._driver.links.backlogs.held for node in nodes), "nothing waits any more")
 
 
 @over_sockets
 async def test_a_client_that_asks_too_much(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """What clients ask waits its turn; beyond a bound they are refused, and the node's own calls are not slowed."""
-    monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 50)
     monkeypatch.setattr(_turns, "MOST_UNDER_WAY", 10)
-    async with ring(backend, 2) as nodes:
+    async with ring(backend, 2, config=attrs.evolve(QUICK, max_guests=50)) as nodes:
         key = await nodes[0].store(bytes(1000))
         while nodes[1].owns(key):
             key = await nodes[0].store(key.to_bytes(20))
@@ -69,8 +69,8 @@ async def test_a_client_that_asks_too_much(backend: Backend, monkeypatch: pytest
             assert kinds.count(Performed) >= 50
             assert kinds.count(Refused) >= 1
             assert len(kinds) == 200
-        assert len(nodes[1]._driver._guests) == 0
-        assert nodes[1]._driver._guests.turns.room
+        assert len(nodes[1]._driver.guests) == 0
+        assert nodes[1]._driver.guests.turns.room
 
 
 @over_sockets
@@ -78,9 +78,8 @@ async def test_a_client_that_asks_too_much_hinders_only_itself(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another client is not refused, although there is no room."""
-    monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 50)
     monkeypatch.setattr(_turns, "MOST_UNDER_WAY", 2)
-    async with ring(backend, 2) as nodes:
+    async with ring(backend, 2, config=attrs.evolve(QUICK, max_guests=50)) as nodes:
         key = await nodes[0].store(bytes(50_000))
         while nodes[1].owns(key):
             key = await nodes[0].store(key.to_bytes(20) * 2500)
@@ -96,13 +95,13 @@ async def test_a_client_that_asks_too_much_hinders_only_itself(
 
 async def test_a_client_tries_again_when_the_node_is_busy(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal for lack of room is no failure until the timeout is over."""
-    monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 3)
-    async with ring(backend, 1) as nodes, backend.connect(nodes[0].address) as client:
+    bounded = ring(backend, 1, config=attrs.evolve(QUICK, max_guests=3))
+    async with bounded as nodes, backend.connect(nodes[0].address) as client:
         await client.put("k", b"v")
         async with anyio.create_task_group() as tasks:
             for _ in range(30):
                 tasks.start_soon(client.get, "k")
-        monkeypatch.setattr("chord_adapters._driver.MAX_GUESTS", 0)
+        monkeypatch.setattr(_guests.Guests, "has_room", lambda *_: False)
         with pytest.raises(Busy):
             await client.get("k", timeout=0.3)
         assert (await client.describe()).me == nodes[0].peer
@@ -115,6 +114,6 @@ async def test_a_request_that_is_never_answered(backend: Backend, monkeypatch: p
     async with ring(backend, 1) as nodes, stranger(nodes[0]) as other:
         await other.say_hello()
         await other.ask(Fetch(1), source=nodes[0].peer, timeout=50)
-        await until(lambda: len(nodes[0]._driver._guests) == 0, "it is forgotten")
-        assert nodes[0]._driver._guests.turns.room
+        await until(lambda: len(nodes[0]._driver.guests) == 0, "it is forgotten")
+        assert nodes[0]._driver.guests.turns.room
         assert await nodes[0].get("k", timeout=QUICK.operation_timeout) is None

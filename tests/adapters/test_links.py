@@ -5,10 +5,13 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from chord_adapters import _links
+from chord_adapters import _links, _room
 from chord_adapters._address import UNACKNOWLEDGED
-from chord_adapters._link import MAX_WAITING
+from chord_adapters._buffers import UNWATCHED
+from chord_adapters._doors import HELLO_TIMEOUT
+from chord_adapters._link import MAX_WAITING, READ_AHEAD, READ_SIZE, STALL_TIMEOUT
 from chord_adapters._links import Link, Links, Loss, Standing
+from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello
 from chord_proto.messages import Message, Perform, Ping, Pong
 from chord_proto.operations import Store
@@ -25,6 +28,11 @@ class FakeWire:
     wakes: int = 0
     ended: str = ""
     unsent: int = 0
+    host: str = "127.0.0.1"
+
+    def origin(self) -> str:
+        """As a runtime does."""
+        return self.host
 
     def wake(self) -> None:
         """As a runtime does."""
@@ -50,7 +58,7 @@ class FakeWire:
 class World:
     """A table, a dialler that only takes notes, and the other side of each connection."""
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(self, *, patient: bool = False, **bounds: int) -> None:
         self.now = 100.0
         self.dials: list[tuple[Link, float]] = []
         self.hung_up: list[Link] = []
@@ -60,7 +68,7 @@ class World:
             self,
             Hello("chord", 160, "127.0.0.1:9"),
             Codec(),
-            1_000_000,
+            Config(**bounds),  # type: ignore[arg-type]
             receive=lambda message, name: self.received.append((message, name)),
             unreachable=self.losses.append,
             patient=patient,
@@ -84,12 +92,18 @@ class World:
         self.links.dialled(link, wire, self.now)
         return link, wire
 
-    def accept(self) -> tuple[Link, FakeWire]:
+    def accept(self, host: str = "127.0.0.1") -> tuple[Link, FakeWire]:
         """Let a connection come in."""
-        wire = FakeWire()
+        wire = FakeWire(host=host)
         link = self.links.accepted(wire, self.now)
         assert link is not None
         return link, wire
+
+    def hear(self, link: Link, data: bytes) -> None:
+        """Let bytes come, and all that they bring be handled."""
+        self.links.received(link, data, self.now)
+        while self.links.work_off_next():
+            pass
 
     def greet(self, link: Link, network: str = "chord") -> Connection:
         """Exchange hellos with the other side of ``link`` and return that side."""
@@ -224,10 +238,9 @@ def _big(number: int) -> Perform:
     return Perform(None, 0, None, 0, number, Store(bytes(60_000)), 1000)
 
 
-def test_a_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_is_bounded() -> None:
     """What is beyond the bound is dropped and counted; when the other side reads, there is room again."""
-    monkeypatch.setattr(_links, "MAX_QUEUED", 2_000_000)
-    world = World()
+    world = World(max_buffered_bytes_per_connection=2_000_000)
     world.links.dial(A, world.now)
     link, wire = world.connect()
     world.greet(link)
@@ -240,23 +253,33 @@ def test_a_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert link.connection.queued_bytes > 0
     wire.unsent = 0
     link.take()
-    world.check(2 * _links.STALL_TIMEOUT)
+    world.check(2 * STALL_TIMEOUT)
     assert not link.closed
 
 
-def test_all_queues_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many connections that nobody reads from hold no more than the common bound, but for a little each."""
-    monkeypatch.setattr(_links, "MAX_QUEUED_IN_ALL", 5_000_000)
-    world = World()
-    for port in range(1, 6):
+def test_all_queues_together_are_bounded() -> None:
+    """Where all hold too much, who reads nothing is closed, and of these who has most to read; others have room again."""
+    world = World(max_buffered_bytes=5_000_000)
+    ports = {}
+    for port, size in ((1, 30), (2, 10), (3, 20), (4, 0)):
         world.links.dial(f"127.0.0.1:{port}", world.now)
-        world.connect()
-    for number in range(50):
-        for port in range(1, 6):
+        ports[port] = world.connect()
+        link = ports[port][0]
+        world.greet(link)
+        for number in range(size):
             world.send(_big(number), f"127.0.0.1:{port}")
-    queued = [link.queued() for link in world.links.outbound.values()]
-    assert sum(queued) < 5_000_000 + 5 * _links.QUEUE_UNWATCHED
-    assert min(queued) >= _links.QUEUE_UNWATCHED
+        if port != 1:
+            link.stalled = world.now
+    most = 0
+    for number in range(100):
+        world.now += 0.1
+        world.send(_big(number), "127.0.0.1:4")
+        ports[4][0].take()
+        world.send(_big(number), "127.0.0.1:2")
+        most = max(most, world.links.buffered_bytes)
+    assert most < 5_000_000 + 2 * 61_000
+    assert [bool(wire.ended) for _, wire in ports.values()] == [False, True, False, False]
+    assert world.links.counters.crowded == 1
 
 
 def test_who_does_not_read_is_closed() -> None:
@@ -264,13 +287,16 @@ def test_who_does_not_read_is_closed() -> None:
     world = World()
     link, wire = world.accept()
     world.greet(link)
-    wire.unsent = _links.MAX_QUEUED
-    link.connection.queued_bytes += _links.QUEUE_UNWATCHED + 1
+    wire.unsent = Config().max_buffered_bytes_per_connection
+    link.connection.queued_bytes += UNWATCHED + 1
     world.links.send(link.name, _answer(), world.now)
     assert world.links.counters.dropped == 1
-    world.check(_links.STALL_TIMEOUT / 2)
+    world.check(STALL_TIMEOUT)
+    wire.unsent -= 1  # A byte has been read.
+    world.check(STALL_TIMEOUT)
+    world.check(STALL_TIMEOUT)
     assert not link.closed
-    world.check(_links.STALL_TIMEOUT)
+    world.check(STALL_TIMEOUT)
     assert wire.ended == "aborted"
     assert world.links.counters.stalled == 1
 
@@ -304,14 +330,13 @@ def test_messages_are_told_with_the_name_they_came_by() -> None:
     for link in (outbound, inbound):
         other = world.greet(link)
         other.send(_answer())
-        world.links.received(link, other.data_to_send(), world.now)
+        world.hear(link, other.data_to_send())
     assert world.received == [(_answer(), A), (_answer(), "in:1")]
 
 
-def test_the_longest_unused_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_unused_makes_way() -> None:
     """Over the bound of dialled connections the one unused for longest is closed, and nobody is called unreachable."""
-    monkeypatch.setattr(_links, "MAX_OUTBOUND", 2)
-    world = World()
+    world = World(max_dialled=2)
     wires = {}
     for port in (1, 2):
         world.now += 1.0
@@ -325,10 +350,9 @@ def test_the_longest_unused_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.losses == []
 
 
-def test_a_dial_that_makes_way_is_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dial_that_makes_way_is_hung_up() -> None:
     """So is one that is still under way."""
-    monkeypatch.setattr(_links, "MAX_OUTBOUND", 1)
-    world = World()
+    world = World(max_dialled=1)
     world.send()
     world.send(to="127.0.0.1:2")
     assert [link.name for link in world.hung_up] == [A]
@@ -344,7 +368,7 @@ def test_idle_connections_are_closed() -> None:
     inbound, _ = world.accept()
     world.greet(outbound)
     world.greet(inbound)
-    world.check(_links.IDLE_TIMEOUT - 1)
+    world.check(_room.IDLE_TIMEOUT - 1)
     assert not outbound.closed
     world.check(2)
     assert wire.ended == "aborted"
@@ -358,7 +382,7 @@ def test_who_says_no_hello_is_closed() -> None:
     world.links.dial(A, world.now)
     outbound, _ = world.connect()
     inbound, _ = world.accept()
-    world.check(_links.HELLO_TIMEOUT)
+    world.check(HELLO_TIMEOUT)
     assert outbound.closed
     assert inbound.closed
     assert world.links.counters.silent == 2
@@ -380,7 +404,7 @@ def test_a_message_that_cannot_be_written_is_counted() -> None:
     world = World()
     world.links.dial(A, world.now)
     world.connect()
-    world.send(Perform(None, 0, None, 0, 1, Store(bytes(2_000_000)), 1000))
+    world.send(Perform(None, 0, None, 0, 1, Store(bytes(6_000_000)), 1000))
     assert world.links.counters.unsendable == 1
 
 
@@ -401,3 +425,38 @@ def test_a_close_ends_everything() -> None:
         assert world.losses == []
         assert world.links.counters.garbage == 0
         assert len(world.links) == 0
+
+
+def test_connections_take_turns() -> None:
+    """Of what waits on several connections one message of each is handled before another of the same."""
+    world = World()
+    links = [world.accept()[0] for _ in range(3)]
+    for link, count in zip(links, (5, 1, 3), strict=True):
+        other = world.greet(link)
+        for _ in range(count):
+            other.send(PING)
+        world.links.received(link, other.data_to_send(), world.now)
+    assert world.links.deadline(world.now) == world.now
+    world.hear(links[0], b"")
+    assert [int(name[3:]) for _, name in world.received] == [1, 2, 3, 1, 3, 1, 3, 1, 1]
+    assert not world.links.backlogs.ready
+
+
+def test_little_is_read_of_what_may_be_many() -> None:
+    """Some kilobytes at once, and more only of a frame that is known to be longer."""
+    world = World()
+    link, _ = world.accept()
+    other = world.greet(link)
+    assert link.wanted == READ_AHEAD
+    other.send(_big(1))
+    frame = other.data_to_send()
+    world.links.received(link, frame[:READ_AHEAD], world.now)
+    assert link.wanted == len(frame) - READ_AHEAD
+    assert world.links.buffers.received == READ_AHEAD
+    world.links.received(link, frame[READ_AHEAD:], world.now)
+    assert (link.wanted, world.links.buffers.received) == (READ_AHEAD, 0)
+    other.send(Perform(None, 0, None, 0, 1, Store(bytes(600_000)), 1000))
+    world.links.received(link, other.data_to_send()[:READ_AHEAD], world.now)
+    assert link.wanted == READ_SIZE
+    world.links.lost(link, world.now)
+    assert world.links.buffers.received == 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import anyio
+import attrs
 import pytest
 from anyio.abc import SocketStream
 
-from chord_adapters import JoinRefused, NotReady, Unreachable, _links
+from chord_adapters import Busy, JoinRefused, NotReady, Unreachable, _doors, _link, _links, _room
 from chord_adapters._node import Node
 from chord_adapters.testing._leaks import things
 from chord_adapters.testing._strangers import stranger
+from chord_proto._wire_hello import Reply, pack_reply
 from chord_proto.config import Config
 from chord_proto.connection import frame_limit
 from chord_proto.messages import FindSuccessor, Performed
@@ -72,29 +75,63 @@ async def test_a_frame_that_is_none(backend: Backend, frame: bytes) -> None:
 
 async def test_a_stranger_who_says_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection without a hello is closed after a while, and counted."""
-    monkeypatch.setattr(_links, "HELLO_TIMEOUT", 0.1)
-    monkeypatch.setattr(_links, "CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(_doors, "HELLO_TIMEOUT", 0.1)
     async with ring(backend, 1) as nodes, stranger(nodes[0]) as other:
         assert await other.is_closed() == b""
         assert nodes[0].stats().links.silent == 1
 
 
-async def test_too_many_strangers(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When all places are taken, the oldest connection without a hello makes way, and if there is none, the new one."""
-    async with ring(backend, 1) as nodes:
-        monkeypatch.setattr(_links, "MAX_INBOUND", 2)
+async def test_too_many_strangers(backend: Backend) -> None:
+    """When there is no room for another, the oldest connection without a hello makes way; who has said hello stays."""
+    async with ring(backend, 1, config=attrs.evolve(QUICK, max_strangers=2)) as nodes:
         async with stranger(nodes[0]) as first, stranger(nodes[0]) as second:
             await second.say_hello()
-            async with stranger(nodes[0]) as third:
+            async with stranger(nodes[0]) as third, stranger(nodes[0]) as fourth:
                 assert await first.is_closed() == b""
-                await third.say_hello()
-                async with stranger(nodes[0]) as fourth:
-                    assert await fourth.is_closed() == b""
-                await second.ask(Fetch(1))
-                (answer,) = await second.answers(1)
-                assert isinstance(answer, Performed)
-                assert answer.result == Fetched(None, None)
-        assert nodes[0].stats().links.turned_away == 2
+                assert nodes[0].stats().strangers == 2
+                for other in (second, third, fourth):
+                    if other is not second:
+                        await other.say_hello()
+                    await other.ask(Fetch(1))
+                    (answer,) = await other.answers(1)
+                    assert isinstance(answer, Performed)
+                    assert answer.result == Fetched(None, None)
+        assert (1, 0) == (nodes[0].stats().links.turned_away, nodes[0].stats().strangers)
+
+
+@pytest.mark.parametrize("bound", ["max_connections", "max_connections_per_address"])
+async def test_too_many_connections(backend: Backend, bound: str) -> None:
+    """Who has said hello when there is no room is refused, and told why; a client says busy, and gets in when there is room."""
+    bounds: dict[str, Any] = {bound: 1}
+    config = attrs.evolve(QUICK, **bounds)
+    async with ring(backend, 1, config=config) as nodes, backend.connect(nodes[0].address) as client:
+        async with stranger(nodes[0]) as first, stranger(nodes[0]) as second:
+            await first.say_hello()
+            await second.stream.send(second.frames.data_to_send())
+            assert await second.is_closed() == pack_reply(Reply.FULL)
+            with pytest.raises(Busy, match="as many connections as it takes"):
+                await client.get("k", timeout=0.5)
+            await first.ask(Fetch(1))
+            assert 1 == len(await first.answers(1))
+        assert await client.get("k", timeout=10.0) is None
+        assert nodes[0].stats().links.full >= 2
+
+
+async def test_an_idle_connection_makes_way(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room, who has long not used a connection makes way for a newcomer, and only for one of the ring."""
+    monkeypatch.setattr(_room, "IDLE_TIMEOUT", 0.1)
+    async with ring(backend, 1, config=attrs.evolve(QUICK, max_connections=1)) as nodes:
+        async with stranger(nodes[0]) as first, stranger(nodes[0]) as second, stranger(nodes[0]) as third:
+            await first.say_hello()
+            await anyio.sleep(0.2)
+            await second.stream.send(b"garbage")
+            assert await second.is_closed() == b""
+            await first.ask(Fetch(1))
+            assert 1 == len(await first.answers(1))
+            await anyio.sleep(0.2)
+            await third.say_hello()
+            assert await first.is_closed() == b""
+        assert (1, 0) == (nodes[0].stats().links.made_way, nodes[0].stats().links.full)
 
 
 async def test_an_asker_that_goes_away(backend: Backend) -> None:
@@ -112,11 +149,7 @@ async def test_an_asker_that_goes_away(backend: Backend) -> None:
 
 async def test_an_asker_that_does_not_read(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that nobody reads are bounded; then the connection is closed, and others are served all the time."""
-    monkeypatch.setattr(_links, "QUEUE_UNWATCHED", 100_000)
-    monkeypatch.setattr(_links, "MAX_QUEUED", 1_000_000)
-    monkeypatch.setattr(_links, "STALL_TIMEOUT", 0.2)
-    monkeypatch.setattr(_links, "CHECK_INTERVAL", 0.05)
-    async with ring(backend, 2) as nodes:
+    async with ring(backend, 2, config=attrs.evolve(QUICK, max_buffered_bytes_per_connection=1_000_000)) as nodes:
         key = await nodes[0].store(bytes(60_000))
         async with stranger(nodes[1]) as other, anyio.create_task_group() as tasks:
             await other.say_hello()
@@ -132,7 +165,9 @@ async def test_an_asker_that_does_not_read(backend: Backend, monkeypatch: pytest
             link = next(link for link in inbound if link.connection.remote_address is None)
             assert link.queued() < 1_200_000
             await _is_well(nodes)
-            await until(lambda: nodes[1].stats().links.stalled == 1, "the connection is closed")
+            monkeypatch.setattr(_link, "STALL_TIMEOUT", 0.2)
+            monkeypatch.setattr(_links, "CHECK_INTERVAL", 0.05)
+            await until(lambda: link.closed, "the connection is closed")  # By us, or, where it can, by the system.
             tasks.cancel_scope.cancel()
         await _is_well(nodes)
 

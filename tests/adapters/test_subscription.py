@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from chord_adapters import Busy, Closed, Lagged
-from chord_adapters._subscription import MOST_SUBSCRIBERS, Hub, Subscription
+from chord_adapters._subscription import Hub, Subscription
 from chord_adapters.testing._cancelling import sweep
 from tests.adapters.backends import LISTEN, QUICK, Backend, until
 
@@ -218,7 +218,7 @@ async def test_cancelling_at_each_await(backend: Backend) -> None:
 async def test_the_bound_of_a_node(backend: Backend) -> None:
     """So many may subscribe to what a node owns, and one more is `Busy`."""
     async with backend.open_node(LISTEN, config=QUICK) as node, AsyncExitStack() as stack:
-        for _ in range(MOST_SUBSCRIBERS):
+        for _ in range(QUICK.max_subscriptions):
             await stack.enter_async_context(node.ownership())
         with pytest.raises(Busy):
             await anext(node.ownership())

@@ -13,9 +13,10 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import attrs
 import pytest
 
-from chord_adapters import Timeout, Unreachable, _authority, _tls
+from chord_adapters import Timeout, Unreachable, _authority, _doors
 from chord_adapters._tls import Tls, covers
 from chord_adapters.testing import conformance
 from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring, until
@@ -163,9 +164,8 @@ async def test_new_certificates(backend: Backend, authority: Path, tmp_path: Pat
 @over_sockets
 async def test_who_does_not_show_anything(backend: Backend, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection ends in time; where there are too many such the oldest makes way, and members get in all the while."""
-    monkeypatch.setattr(_tls, "HANDSHAKE_TIMEOUT", 3.0)
-    monkeypatch.setattr(_tls, "MAX_GREETING", 4)
-    async with ring(backend, 1, tls=authority) as [node]:
+    monkeypatch.setattr(_doors, "HELLO_TIMEOUT", 3.0)
+    async with ring(backend, 1, tls=authority, config=attrs.evolve(QUICK, max_strangers=4)) as [node]:
         silent = [socket.create_connection(at(node.address), timeout=10) for _ in range(12)]
         try:
             async with backend.connect(node.address, tls=authority) as client:
@@ -185,7 +185,7 @@ async def test_a_node_ends_while_somebody_shows_nothing(backend: Backend, author
         silent = [socket.create_connection(at(node.address), timeout=10) for _ in range(3)]
         await node.put("k", b"v")
         began = backend.now()
-    assert backend.now() - began < _tls.HANDSHAKE_TIMEOUT / 2
+    assert backend.now() - began < _doors.HELLO_TIMEOUT / 2
     for sock in silent:
         assert b"" == await anyio.to_thread.run_sync(said_until_the_end, sock)
         sock.close()

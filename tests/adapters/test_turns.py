@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chord_adapters._runtime import Outcome
-from chord_adapters._turns import MOST_BYTES_UNDER_WAY, MOST_UNDER_WAY, Turns
-from chord_proto.operations import Delete, Get, Locate, Operation, Put, Restore, Store
+from chord_adapters._turns import MOST_BYTES_OF_ONE_LINE, MOST_BYTES_UNDER_WAY, MOST_OF_ONE_LINE, MOST_UNDER_WAY, Turns
+from chord_proto.operations import Await, Delete, Get, Locate, Operation, Put, Restore, Scan, Store
 
 
 class NoWaiter:
@@ -79,6 +79,26 @@ def test_lines_take_turns() -> None:
         turns.end(turns.under_way[number])
     assert started(turns) == [long[0], short[0], long[1], short[1], long[2], long[3]]
     assert turns.longest() == ("", 0)
+
+
+def test_one_line_has_a_share() -> None:
+    """Of one client so many are under way, however few others there are; the process's own calls have no such bound."""
+    turns = Turns()
+    own = [draw(turns, Locate(7)) for _ in range(2 * MOST_OF_ONE_LINE)]
+    assert started(turns) == own
+    long = [draw(turns, Locate(7), deadline=3.0, line="a") for _ in range(MOST_OF_ONE_LINE + 2)]
+    assert started(turns) == long[:MOST_OF_ONE_LINE]
+    short = draw(turns, Locate(7), line="b")
+    assert started(turns) == [short]
+    assert turns.deadline == 3.0
+    turns.end(turns.under_way[long[0]])
+    assert started(turns) == [long[MOST_OF_ONE_LINE]]
+    watching = [draw(turns, Await(b"k", "cursor"), line="c") for _ in range(3 * MOST_OF_ONE_LINE)]
+    assert started(turns) == watching
+    large = [draw(turns, Store(bytes(MOST_BYTES_OF_ONE_LINE)), line="d") for _ in range(2)]
+    assert started(turns) == large[:1]
+    scans = [draw(turns, Scan(0), line="e") for _ in range(2)]
+    assert started(turns) == scans[:1]
 
 
 def test_waiting_too_long() -> None:

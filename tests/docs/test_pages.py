@@ -9,15 +9,20 @@ from pathlib import Path
 from types import ModuleType
 
 import anyio
+import attrs
 import pytest
 
 import chord_adapters
 import chord_proto
+from chord_adapters._driver import DriverCounters
 from chord_adapters._errors import error_of
+from chord_adapters._link import LinkCounters
+from chord_adapters._node import NodeStats
 from chord_adapters.cli._app import app
 from chord_adapters.cli._outcome import Status
 from chord_adapters.testing import run_story
 from chord_adapters.testing._story import VERBS
+from chord_proto.node import Stats
 from chord_proto.operations import Failed, Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +128,28 @@ def test_every_failure_is_explained() -> None:
     """The reference says of each failure of the core what the adapters make of it."""
     table = dict(re.findall(r"^\| `([A-Z_]+)` \| `(\w+)`", text(DOCS / "reference" / "errors.md"), re.MULTILINE))
     assert {failure.name: type(error_of(Failed(failure))).__name__ for failure in Failure} == table
+
+
+LIMITS = [row.split("|")[2:6] for row in text(DOCS / "reference" / "limits.md").splitlines() if row.startswith("| ")]
+COUNTED = {"nodes": Stats, "driver": DriverCounters, "links": LinkCounters, "": NodeStats}
+
+
+def test_every_limit_is_explained() -> None:
+    """The reference has each limit of `Config`, with what counts it, what is answered, and tests that reach it."""
+    fields = {field.name for field in attrs.fields(chord_proto.Config) if field.name.startswith("max_")}
+    times = {"max_timeout", "max_clock_ahead"}
+    assert fields - times == {name for limit, *_ in LIMITS for name in re.findall(r"`(max_\w+)`", limit)}
+    tests = {name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", text(path))}
+    for limit, counters, answer, tested in LIMITS:
+        if limit.strip() in ("Limit", "---"):
+            continue
+        for counter in re.findall(r"`([\w.]+)`", counters):
+            where, _, name = counter.rpartition(".")
+            assert name in {field.name for field in attrs.fields(COUNTED[where])}, counter
+        assert counters.strip(), limit
+        assert answer.strip(), limit
+        assert set(re.findall(r"`(\w+)`", tested)) - tests == set(), limit
+        assert "`test_" in tested, limit
 
 
 def test_the_check_of_names_sees_what_is_wrong() -> None:

@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from chord_proto.config import Config
 from chord_proto.effects import Finished, OpId, Send, Write
 from chord_proto.messages import (
+    AwaitChange,
+    Collect,
     Done,
+    GetCopies,
+    GetDigest,
+    GetKeys,
     GetNeighbours,
     GetRecord,
+    ListRange,
     Perform,
     Performed,
     PutRecord,
@@ -24,9 +30,12 @@ from chord_proto.messages import (
     Replicate,
     Request,
     Space,
+    Summary,
+    Working,
 )
 from chord_proto.node import Node
 from chord_proto.operations import Delete, Failed, Failure, Fetch, Get, Locate, Operation, Put, Store
+from chord_proto.peer import Peer
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, sent, version
 
 
@@ -206,6 +215,85 @@ def test_a_wrong_setting_is_refused(wrong: dict[str, object]) -> None:
     """Each bound of Config is checked when it is made."""
     with pytest.raises((ValueError, TypeError)):
         Config(**wrong)  # type: ignore[arg-type]
+
+
+def test_requests_of_others() -> None:
+    """Requests that are answered later are bounded, in all and by who asks; answered ones make room."""
+    for bound, seen in (("max_served", [0, 0, 0, 1]), ("max_served_per_peer", [0, 0, 0, 0])):
+        bounds: dict[str, Any] = {bound: 3}
+        rig, node = member(durable=False, **bounds)
+        rig.flush_writes()
+        asked = [request(PutRecord, peer(60), node, 0, name_at(n), b"v", n, number=n) for n in range(5)]
+        refused = [sent(Refused, rig.receive(node, each, sender="in:1")) for each in asked]
+        assert [[], [], [], [Reason.BUSY], [Reason.BUSY]] == [[each.reason for each in some] for some in refused]
+        assert 3 == node.stats().served
+        again = sent(Working, rig.receive(node, asked[0], sender="in:1"))
+        another = request(PutRecord, peer(60), node, 0, name_at(4), b"v", 4, number=9)
+        other = sent(Refused, rig.receive(node, another, sender="in:2"))
+        assert (1, seen[3]) == (len(again), len(other)), bound
+        rig.flush_writes()
+        rig.tick(node, 11.0)
+        assert 0 == node.stats().served
+
+
+def test_records_in_one_message() -> None:
+    """A message with more records, names or summaries than the bound is refused whole; one with as many is handled."""
+    rig, node = member(max_records_in_message=1024)
+    item, name, entry = record_at(150), (0, name_at(150)), Summary(0, name_at(150), version(5))
+    for kind, fields in (
+        (Replicate, lambda count: ((item,) * count, False)),
+        (GetCopies, lambda count: ((name,) * count,)),
+        (Collect, lambda count: ((entry,) * count,)),
+    ):
+        for count, expected in ((1024, []), (1025, [Reason.TOO_LARGE])):
+            effects = rig.receive(node, request(kind, peer(200), node, *fields(count), number=count))
+            refused = [each.reason for each in sent(Refused, effects) if each.reason is Reason.TOO_LARGE]
+            assert expected == refused, (kind, count)
+
+
+def test_bytes_of_reads_and_writes_under_way() -> None:
+    """They are bounded together; a single one may have more, and what has ended makes room."""
+    rig, node = member(durable=False, max_carried_bytes=10)
+    rig.flush_writes()
+    effects = []
+    for number in range(3):
+        put = request(PutRecord, peer(60), node, 0, name_at(number), b"x" * 8, number, number=number)
+        effects += rig.receive(node, put)
+    assert [(1, Reason.BUSY), (2, Reason.BUSY)] == [(each.request, each.reason) for each in sent(Refused, effects)]
+    assert 8 == node.stats().carried
+    rig.flush_writes()
+    rig.tick(node, 11.0)
+    assert 0 == node.stats().carried
+    rig, node = member(max_carried_bytes=10)
+    large = request(PutRecord, peer(60), node, 0, name_at(9), b"x" * 50, 9, number=9)
+    assert [] == sent(Refused, rig.receive(node, large))
+    assert 50 == node.stats().carried
+
+
+def test_work_for_one_message() -> None:
+    """However many records are held, few are looked at for a page, a listing or a digest."""
+    node, asker = Node(Peer.at("a:1", 0, bits=160), seed=1, config=Config(max_scanned=300)), Peer.at("b:1", 0, bits=160)
+    node.create(now=0.0)
+    for number in range(5000):
+        node.writes.table.put(Record(Space.RECORD, b"%d" % number, b"v", version(number + 1), number))
+    for kind, fields, most in (
+        (GetKeys, (10, int(Space.RECORD), b"none", None), 301),
+        (ListRange, (5, 5, None), 513),
+        (GetDigest, (3, 1 << 159), 2 * 5000 // 500),
+        (GetDigest, (1 << 159, (1 << 159) + 5), 5000 // 500),
+    ):
+        before = node.stats().looked_at
+        effects = node.receive(request(kind, asker, node, *fields), sender=asker.address, now=0.0)
+        assert [] == sent(Refused, effects)
+        assert node.stats().looked_at - before <= most, (kind, fields)
+
+
+def test_watchers() -> None:
+    """They are bounded and counted."""
+    rig, node = member(max_watchers=2)
+    waits = [request(AwaitChange, peer(60), node, name_at(n), "", number=n) for n in range(3)]
+    refused = [[each.reason for each in sent(Refused, rig.receive(node, each))] for each in waits]
+    assert ([[], [], [Reason.BUSY]], 2) == (refused, node.stats().watchers)
 
 
 def test_refusals_are_counted() -> None:

@@ -254,7 +254,7 @@ def test_nobody_else_may_let_anything_be_forgotten() -> None:
     entry = Summary(0, name_at(180), version(5))
     for source, count, reasons in (
         (None, 1, [Reason.INVALID]),
-        (peer(200), 1025, [Reason.INVALID]),
+        (peer(200), 1025, [Reason.TOO_LARGE]),
         (peer(200), 1024, []),
     ):
         effects = rig.receive(node, request(Collect, source, node, (entry,) * count, number=count))
@@ -298,7 +298,8 @@ def test_so_many_deletions_are_forgotten_at_once() -> None:
     """No more than a replica accepts in one message; the rest at the next look."""
     rig, node = alone()
     deleted = tuple(Record(Space.RECORD, b"%d" % number, None, version(1), 1) for number in range(1025))
-    rig.receive(node, request(Replicate, peer(60), node, deleted, False))
+    for part in (deleted[:1024], deleted[1024:]):
+        rig.receive(node, request(Replicate, peer(60), node, part, False))
     dropped = [[len(each.dropped) for each in only(Write, rig.tick(node, 60.0)) if each.dropped] for _ in range(2)]
     assert [[1024], [1]] == dropped
 

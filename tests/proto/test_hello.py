@@ -145,6 +145,26 @@ def test_who_does_not_belong_is_refused_and_both_ends_know_why(
         end.eof()
 
 
+def test_who_belongs_is_refused_where_there_is_no_room() -> None:
+    """It gets one refusal and hears why; who does not belong hears that instead, and who has said nothing yet nothing."""
+    initiator, acceptor = dialled(), accepted()
+    acceptor.full = True
+    assert acceptor.receive_data(initiator.data_to_send()[:5]) == []
+    assert acceptor.data_to_send() == b""
+    initiator, acceptor = dialled(), accepted()
+    acceptor.full = True
+    transfer(initiator, acceptor)
+    reply = acceptor.data_to_send()
+    assert pack_reply(Reply.FULL) == reply
+    initiator.receive_data(reply)
+    assert (True, True) == (initiator.full, acceptor.full)
+    assert "as many connections as it takes" in (initiator.refused or "")
+    foreign, acceptor = dialled(Hello("other")), accepted()
+    acceptor.full = True
+    transfer(foreign, acceptor)
+    assert pack_reply(Reply.NETWORK) == acceptor.data_to_send()
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\x00", b"\x89Chorf", b"\x89ChordR\n", bytes(5000)],
@@ -273,6 +293,7 @@ def test_hello_and_replies_have_their_golden_bytes() -> None:
         "no common version": (Reply.VERSION, 1, 3),
         "other network": (Reply.NETWORK, 0, 0),
         "other circle": (Reply.BITS, 160, 0),
+        "no room": (Reply.FULL, 0, 0),
     }
     written |= {name: pack_reply(*reply).hex() for name, reply in replies.items()}
     assert golden == written

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
+from chord_proto.config import Config
 from chord_proto.effects import Effect, OpId, Send
 from chord_proto.messages import (
     Digest,
@@ -23,12 +25,12 @@ from chord_proto.node import Node
 from chord_proto.operations import Entry, Failed, Failure, Page, Scan
 from chord_proto.scans import PAGE
 from chord_proto.table import Position, place_of
-from tests.proto.rig import Rig, block_at, name_at, only, peer, record_at, request, sent, version
+from tests.proto.rig import CONFIG, Rig, block_at, name_at, only, peer, record_at, request, sent, version
 
 
-def owner(*held: Record) -> tuple[Rig, Node]:
+def owner(*held: Record, config: Config = CONFIG) -> tuple[Rig, Node]:
     """Return the owner of (200, 10], which holds these."""
-    rig = Rig()
+    rig = Rig(config)
     node = rig.member(10, before=200, after=[60, 100, 150])
     if held:
         rig.receive(node, request(Replicate, peer(60), node, held, False, number=7))
@@ -152,10 +154,9 @@ def test_pages_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ([blocks[2].name], 255, None) == page(ask(rig, node, 230, space=Space.BLOCK, after=after))
 
 
-def test_so_many_records_are_looked_at_for_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_records_are_looked_at_for_one_page() -> None:
     """Even if none of them is listed, the page ends, and says where the next one goes on."""
-    monkeypatch.setattr("chord_proto.scans._LOOKED_AT", 2)
-    rig, node = owner(*(record_at(place) for place in (3, 5, 7)))
+    rig, node = owner(*(record_at(place) for place in (3, 5, 7)), config=attrs.evolve(CONFIG, max_scanned=2))
     after = (5, 0, name_at(5))
     assert ([], 10, after) == page(ask(rig, node, 0, prefix=name_at(7) + b"?"))
     assert ([name_at(7)], 10, None) == page(ask(rig, node, 5, prefix=name_at(7), after=after))

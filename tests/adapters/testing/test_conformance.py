@@ -200,8 +200,12 @@ def test_a_group_round_the_body_s_exception_is_seen() -> None:
 @pytest.mark.slow
 def test_strangers_that_take_all_places_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that lets silent connections keep all its places serves nobody else."""
-    monkeypatch.setattr(_links, "MAX_INBOUND", 10)
-    monkeypatch.setattr(_links.Links, "_evict", lambda links: False)
+
+    def keep_out(links: _links.Links, wire: _links.Wire, *arguments: Any, **keywords: Any) -> _links.Link | None:
+        return take(links, wire, *arguments, **keywords) if len(links.inbound) < 10 else None
+
+    take = _links.Links.accepted
+    monkeypatch.setattr(_links.Links, "accepted", keep_out)
     monkeypatch.setattr(_bad_peers, "SERVED_WITHIN", 0.5)
     fails(check_silent_peer, Wrong(), "while 20 connections say nothing others are not served")
 

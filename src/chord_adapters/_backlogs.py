@@ -1,0 +1,70 @@
+"""Whose messages wait: for their turn, which goes round, or until the other side has read what is there for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chord_adapters._link import Link, LinkCounters
+from chord_proto.messages import Message
+
+HELD_ABOVE = 2 * 1024 * 1024
+"""How many bytes of answers wait on a connection when no more questions are taken from it until they are read."""
+HELD_INTERVAL = 0.02
+"""Seconds between two looks at those connections, should their runtimes not say that they have sent all."""
+
+
+class Backlogs:
+    """The connections on which messages have come that are not handled yet."""
+
+    def __init__(self, counters: LinkCounters) -> None:
+        self.ready: dict[Link, None] = {}
+        """Those that wait for their turn, the next one first."""
+        self.held: dict[Link, None] = {}
+        """Those that wait until the other side has read more."""
+        self._counters = counters
+        self._looked_at = 0.0
+
+    def came(self, link: Link, messages: Iterable[Message]) -> None:
+        """Let messages wait."""
+        link.backlog.extend(messages)
+        if link not in self.held:
+            self.ready[link] = None
+
+    def next_of(self, link: Link) -> Message | None:
+        """Take the next message of a connection, which has its next turn after all others; None when there is none now."""
+        self.ready.pop(link, None)
+        if not link.backlog or link in self.held:
+            return None
+        if not link.dialled and link.queued() > HELD_ABOVE:
+            self._counters.held += 1
+            self.held[link] = None
+            return None
+        message = link.backlog.popleft()
+        if link.backlog:
+            self.ready[link] = None
+        return message
+
+    def release(self, now: float) -> None:
+        """Let those have their turn again whose other side has read enough."""
+        if now - self._looked_at >= HELD_INTERVAL:
+            self._looked_at = now
+            for link in tuple(self.held):
+                self.drained(link)
+
+    def drained(self, link: Link) -> None:
+        """The other side has read what was there for it."""
+        if link in self.held and link.queued() <= HELD_ABOVE:
+            del self.held[link]
+            self.ready[link] = None
+
+    def forget(self, link: Link) -> None:
+        """A connection has ended."""
+        link.backlog.clear()
+        self.ready.pop(link, None)
+        self.held.pop(link, None)
+
+    def deadline(self, now: float) -> float | None:
+        """Return when somebody has a turn, or is to be looked at."""
+        if self.ready:
+            return now
+        return now + HELD_INTERVAL if self.held else None
