@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chord_adapters._link import Link, LinkCounters
+from chord_adapters._link import CROWDED, Link, LinkCounters
 from chord_proto.messages import Message
 
 HELD_ABOVE = 2 * 1024 * 1024
@@ -27,6 +27,8 @@ class Backlogs:
     def came(self, link: Link, messages: Iterable[Message]) -> None:
         """Let messages wait."""
         link.backlog.extend(messages)
+        # Read in smaller pieces since, a flood is still one when they are full.
+        link.crowded = len(link.backlog) > (CROWDED // 4 if link.crowded else CROWDED)
         if link not in self.held:
             self.ready[link] = None
 

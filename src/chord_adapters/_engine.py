@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from chord_adapters._errors import Closed
+from chord_adapters._link import CROWDED
 from chord_adapters._links import Link, Links, Loss, Wire
 from chord_adapters._runtime import Runtime, Waiter
 from chord_adapters._turns import Ticket, Turns
@@ -20,13 +21,16 @@ from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.wire import Codec
 
-AT_ONCE = 4
+AT_ONCE = CROWDED
 """Most messages of one connection that are handled when they come, and steps of what inputs have left to do: what is
 left then waits for the engine's own turns, which it takes with all else that the loop does."""
+CROWDED_AT_ONCE = 4
+"""The same while some connection has more."""
 STEPS_PER_TURN = 64
 """Most steps in one such turn."""
 SLICE = 0.0002
-"""Seconds after which a turn ends, or the handling of what has come: nobody else waits longer for theirs."""
+"""Seconds after which a turn ends, or the handling of what has come, while some connection has more: nobody else waits
+longer for theirs."""
 
 P = ParamSpec("P")
 
@@ -120,8 +124,10 @@ class Engine(ABC):
     def _received(self, link: Link, data: bytes) -> None:
         now = self.runtime.now()
         self.links.received(link, data, now)
-        for _ in range(AT_ONCE):
-            if not self.links.work_off(link) or self.is_over or self.runtime.now() - now >= SLICE:
+        for _ in range(CROWDED_AT_ONCE if link.crowded else AT_ONCE):
+            if not self.links.work_off(link) or self.is_over:
+                break
+            if link.crowded and self.runtime.now() - now >= SLICE:
                 break
 
     def lost(self, link: Link) -> None:
@@ -282,7 +288,8 @@ class Engine(ABC):
         now = self.runtime.now()
         while (late := self.turns.pop_late(now)) is not None:
             late.waiter.resolve(self._late(late))
-        self._again = all(self._next_step() for _ in range(AT_ONCE))
+        most = CROWDED_AT_ONCE if self.links.backlogs.ready else AT_ONCE
+        self._again = all(self._next_step() for _ in range(most))
         if self.is_over:
             return
         self._settled(now)

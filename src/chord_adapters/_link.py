@@ -19,8 +19,12 @@ MAX_WAITING = 256
 
 READ_SIZE = 128 * 1024
 """Most bytes read in one turn of the loop, of a frame that is that long."""
-READ_AHEAD = 4096
-"""Most bytes read when it is not known what comes: some tens of small messages."""
+READ_AHEAD = 16 * 1024
+"""Most bytes read when it is not known what comes."""
+READ_CROWDED = 2 * 1024
+"""The same of a connection on which more comes than is handled at once: some tens of small messages."""
+CROWDED = 32
+"""So many messages that came together are more than who waits for each answer has under way."""
 STALL_TIMEOUT = 15.0
 """Seconds after which a connection is closed on which the other side reads nothing."""
 
@@ -97,6 +101,8 @@ class Link:
     """Bytes that have come of a frame that is not complete."""
     partial: float = 0.0
     """Since when they have been coming."""
+    crowded: bool = False
+    """More came at once than is handled at once: it takes turns with the others in small steps."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
@@ -132,7 +138,7 @@ class Link:
     @property
     def wanted(self) -> int:
         """How many bytes to read at once: of a long frame much, else little, so that nobody waits long for what comes of it."""
-        return min(READ_SIZE, max(READ_AHEAD, self.connection.missing))
+        return min(READ_SIZE, max(READ_CROWDED if self.crowded else READ_AHEAD, self.connection.missing))
 
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""

@@ -14,9 +14,12 @@ from chord_proto.timers import Timers
 MOST_UNDER_WAY = 128
 """How many operations of one node or client are under way at once; enough to fill a network at 10 ms a round trip."""
 MOST_OF_ONE_LINE = 4
-"""How many of these are of one client: each of them stands before those of others, wherever they go, at each step."""
+"""How many of these are of one client while there are others: each of them stands before those of others, wherever they
+go, at each step."""
 MOST_BYTES_OF_ONE_LINE = 512 * 1024
 """How many bytes these carry, unless a single one carries more."""
+ALONE_AFTER = 1024
+"""After so many of one client, one after the other, there are no others, and it may have all that is there."""
 MOST_BYTES_UNDER_WAY = 8 * 1024 * 1024
 """How many bytes they carry, unless a single one carries more: a quarter of what one connection queues."""
 _OVERHEAD = 1024
@@ -86,6 +89,9 @@ class Turns:
         self._at_work: dict[str, tuple[int, int]] = {}
         """How many of a line are at work, and how many bytes they carry."""
         self._number = 0
+        self._last_line = ""
+        self._in_a_row = ALONE_AFTER
+        """How many of one line have begun since one of another did."""
 
     @property
     def room(self) -> bool:
@@ -107,7 +113,7 @@ class Turns:
         """Return a new ticket, the last in its line."""
         self._number += 1
         ticket = Ticket(self._number, operation, deadline, waiter, place, line)
-        if not self.room or self._is_full(line):  # Who has their turn at once cannot wait too long.
+        if line or not self.room:  # Who has their turn at once cannot wait too long.
             self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         self._waiting[ticket.number] = ticket
         self._lines.setdefault(line, {})[ticket.number] = ticket
@@ -142,11 +148,16 @@ class Turns:
             self._lines[line] = waiting
         self.under_way[ticket.number] = ticket
         self._count(ticket, 1)
+        if line:
+            self._in_a_row = self._in_a_row + 1 if line == (self._last_line or line) else 0
+            self._last_line = line
         return ticket
 
     def _is_full(self, line: str) -> bool:
-        """Tell whether as many of a line are at work as may be; that of the process itself has no such bound."""
-        number, size = self._at_work.get(line, (0, 0)) if line else (0, 0)
+        """Tell whether as many of a line are at work as may be while there are others; the process's own has no such bound."""
+        if not line or (self._in_a_row >= ALONE_AFTER and self._lines.keys() | self._at_work.keys() <= {line}):
+            return False
+        number, size = self._at_work.get(line, (0, 0))
         return number >= MOST_OF_ONE_LINE or size >= MOST_BYTES_OF_ONE_LINE
 
     def _count(self, ticket: Ticket, by: int) -> None:

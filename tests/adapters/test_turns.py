@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from chord_adapters._runtime import Outcome
-from chord_adapters._turns import MOST_BYTES_OF_ONE_LINE, MOST_BYTES_UNDER_WAY, MOST_OF_ONE_LINE, MOST_UNDER_WAY, Turns
+from chord_adapters._turns import (
+    ALONE_AFTER,
+    MOST_BYTES_OF_ONE_LINE,
+    MOST_BYTES_UNDER_WAY,
+    MOST_OF_ONE_LINE,
+    MOST_UNDER_WAY,
+    Turns,
+)
 from chord_proto.operations import Await, Delete, Get, Locate, Operation, Put, Restore, Scan, Store
 
 
@@ -82,15 +89,15 @@ def test_lines_take_turns() -> None:
 
 
 def test_one_line_has_a_share() -> None:
-    """Of one client so many are under way, however few others there are; the process's own calls have no such bound."""
+    """Of one client so many are under way while there are others; the process's own calls have no such bound."""
     turns = Turns()
+    crowd(turns)
     own = [draw(turns, Locate(7)) for _ in range(2 * MOST_OF_ONE_LINE)]
     assert started(turns) == own
     long = [draw(turns, Locate(7), deadline=3.0, line="a") for _ in range(MOST_OF_ONE_LINE + 2)]
     assert started(turns) == long[:MOST_OF_ONE_LINE]
     short = draw(turns, Locate(7), line="b")
     assert started(turns) == [short]
-    assert turns.deadline == 3.0
     turns.end(turns.under_way[long[0]])
     assert started(turns) == [long[MOST_OF_ONE_LINE]]
     watching = [draw(turns, Await(b"k", "cursor"), line="c") for _ in range(3 * MOST_OF_ONE_LINE)]
@@ -99,6 +106,34 @@ def test_one_line_has_a_share() -> None:
     assert started(turns) == large[:1]
     scans = [draw(turns, Scan(0), line="e") for _ in range(2)]
     assert started(turns) == scans[:1]
+
+
+def crowd(turns: Turns) -> None:
+    """Let two clients have been there a moment ago."""
+    for line in ("x", "y", "x"):
+        number = draw(turns, Locate(7), line=line)
+        started(turns)
+        turns.end(turns.under_way[number])
+
+
+def test_who_is_alone_has_all_there_is() -> None:
+    """A client that nobody else competes with is not held up; it is again as soon as somebody comes, and for a while after."""
+    turns = Turns()
+    alone = [draw(turns, Locate(7), line="a") for _ in range(2 * MOST_OF_ONE_LINE)]
+    assert started(turns) == alone
+    other = draw(turns, Locate(7), line="b")
+    more = draw(turns, Locate(7), line="a")
+    assert started(turns) == [other]
+    for number in (other, *alone):
+        turns.end(turns.under_way[number])
+    assert started(turns) == [more]
+    turns.end(turns.under_way[more])
+    for _ in range(ALONE_AFTER):
+        one = draw(turns, Locate(7), line="a")
+        started(turns)
+        turns.end(turns.under_way[one])
+    again = [draw(turns, Locate(7), line="a") for _ in range(2 * MOST_OF_ONE_LINE)]
+    assert started(turns) == again
 
 
 def test_waiting_too_long() -> None:
