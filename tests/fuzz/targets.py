@@ -292,12 +292,8 @@ def sizes(subject: Node) -> dict[str, tuple[int, int]]:
 
 MOST_KEPT = 64
 """What a table may hold that has no bound of its own in Config: each of the small bounds leaves it much smaller."""
-_ASKED = MOST_COMMANDS * FLOOD
-_MOST_OF = {
-    "timers._heap": 64 + 3 * 64,
-    **dict.fromkeys(("ctx.in_progress", "writes.pending[].purposes", "reads.active", "coordinator.active"), _ASKED),
-}
-"""Tables with other bounds; the last ones hold whoever waits for an answer, at most one for each message."""
+_MOST_OF = {"timers._heap": 64 + 3 * 64}
+"""Tables with other bounds."""
 _LAYERS = (
     *("ring", "lookups", "membership", "finger_table", "merge", "writes", "syncs", "ranges", "coordinator", "reads"),
     *("graves", "scans", "watches", "repair", "tasks"),
