@@ -138,7 +138,7 @@ class Lookups:
             else:
                 search.ended(peer.id)
                 if answer is None:
-                    search.gone[peer.id] = None
+                    self._silent(search, peer)
             if peer is not None and isinstance(answer, (Found, Closer)):
                 self._answered(search, peer, answer)
         self._go_on(search)
@@ -150,10 +150,23 @@ class Lookups:
         if tellers:
             self._doubt(search)
 
+    def _silent(self, search: Search, peer: Peer) -> None:
+        """Whoever was said to be the owner by one that never misled is asked once more: all messages may have been lost."""
+        again = peer.id not in search.gone and search.asked[peer.id].about == peer.id
+        search.gone[peer.id] = None
+        if again and self._is_named_reliably(search, peer):
+            question = search.asked[peer.id]
+            if self.ctx.ask(peer, Asked(search.number), FindSuccessor, question.about):
+                search.fresh[peer.id] = 0
+
+    def _is_named_reliably(self, search: Search, peer: Peer) -> bool:
+        late = self.ctx.trust.of_late(self.ctx.now)
+        return any(teller.address not in late for teller in search.tellers_of(peer))
+
     def _patience(self, search: Search, peer: Peer, tellers: list[Peer]) -> int:
         """Return how often ``peer`` may be slow before it is passed over: a message can get lost."""
         ctx = self.ctx
-        if any(teller.address not in ctx.trust.of_late(ctx.now) for teller in tellers):
+        if tellers and self._is_named_reliably(search, peer):
             return ctx.config.request_tries
         question = search.asked.get(peer.id)
         asked_itself = question is not None and question.about == peer.id
@@ -161,6 +174,7 @@ class Lookups:
 
     def _answered(self, search: Search, source: Peer, answer: Found | Closer) -> None:
         ctx = self.ctx
+        search.gone.pop(source.id, None)
         question = search.asked.get(source.id)
         about = search.place if question is None else question.about
         if isinstance(answer, Closer):
@@ -180,7 +194,7 @@ class Lookups:
                 self._claimed(search, Claim(source, found))
             if about == search.place:
                 search.witnesses.append(source)
-        if search.in_doubt or about == source.id != search.place:
+        if search.in_doubt or about == source.id:
             search.is_there(source, may_own=about == source.id)
         if source.address in ctx.trust.of_late(ctx.now):
             search.silent[source.id] = None
@@ -218,7 +232,7 @@ class Lookups:
             settled = search.claim is not None and self._is_confirmed(search)
             if settled and not search.owners:
                 if not search.waits_for_owner():
-                    self._end(search)
+                    self._conclude(search)
                 return
             if len(search.fresh) >= (most if search.in_doubt else 1):
                 return
@@ -237,8 +251,13 @@ class Lookups:
                 self._doubt(search)
             elif not search.in_doubt or not self._more_witnesses(search):
                 break
-        if search.fresh:
-            return
+        if not search.fresh:
+            self._conclude(search)
+
+    def _conclude(self, search: Search) -> None:
+        """Nobody is left to be asked: end, unless those who are slow may still say more than is known."""
+        if search.in_doubt:
+            search.excuse_silence()
         if search.claim is not None:
             self._end(search)
         elif not search.slow and not search.unnamed:

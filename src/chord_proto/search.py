@@ -97,6 +97,8 @@ class Search:
     """Who did not answer."""
     silent: dict[int, None] = attrs.field(factory=dict)
     """Tellers who named somebody who is slow, or have misled before: what else they name comes last."""
+    votes: dict[Peer, dict[int, None]] = attrs.field(factory=dict)
+    """By which ways those behind the place were named."""
     claims: list[Claim] = attrs.field(factory=list)
     claim: Claim | None = None
     """The nearest owner that is believed to be there."""
@@ -116,6 +118,11 @@ class Search:
 
     def _behind(self, peer_id: int) -> int:
         return distance(self.place, peer_id, self.bits)
+
+    def _is_after(self, peer: Peer) -> bool:
+        """Tell on which side of the place a peer lies: at it or rather behind it, so that it may own it, or before it."""
+        behind = self._behind(peer.id)
+        return not behind or behind < self._before(peer.id)
 
     def _before(self, peer_id: int) -> int:
         return distance(peer_id, self.place, self.bits)
@@ -139,6 +146,9 @@ class Search:
 
     def name(self, peers: Iterable[Peer], teller: int | None, suspects: Container[int]) -> None:
         """Take ``peers`` for what they may be: on the way to the place, or a nearer owner than the one that is claimed."""
+        peers = tuple(peers)
+        if teller is not None:
+            self._vote(peers, teller)
         known = {hint.peer.id for hint in (*self.hints, *self.owners)}
         began = self.asked.get(teller) if teller is not None else None
         limit = self.farthest if self.claim is not None or not self.in_doubt else None
@@ -150,7 +160,7 @@ class Search:
             hint = Hint(peer, teller, peer.id if began is None else began.root)
             if self.best is not None and between(self.best.id, peer.id, self.place) and not self.in_doubt:
                 self.hints.append(hint)
-            elif self._before(peer.id) <= self._behind(peer.id):
+            elif not self._is_after(peer):
                 further += 1
                 if self.in_doubt and further <= _PER_TELLER:
                     self.hints.append(hint)
@@ -159,6 +169,12 @@ class Search:
                 if nearer <= _PER_TELLER:
                     self.owners.append(hint)
         self._sort()
+
+    def _vote(self, peers: Iterable[Peer], teller: int) -> None:
+        question = self.asked.get(teller)
+        for peer in peers:
+            if question is not None and self._is_after(peer):
+                self.votes.setdefault(peer, {})[question.root] = None
 
     def _sort(self) -> None:
         """Nearest first, but last what was named by those whose other peers are silent; in doubt all ways in turn."""
@@ -278,6 +294,17 @@ class Search:
         return min(self._before(peer_id), self._behind(peer_id))
 
     # The end
+
+    def excuse_silence(self) -> None:
+        """Believe all the same that somebody is there who was suspected, or did not answer, if most ways have named it.
+
+        Messages can get lost until a peer is suspected that lives; and what liars invent only liars know.
+        """
+        ways = {self.asked[peer.id].root for peer in self.witnesses}
+        for peer, named in self.votes.items():
+            if 2 * len(named) > len(ways):
+                claimed = [claim for claim in self.claims if claim.outcome.owner == peer]
+                self._take(claimed[0] if claimed else self._existence(peer))
 
     def wrong_claims(self) -> list[Claim]:
         """Return the claims of owners behind the one that was found, or of such that are not there."""

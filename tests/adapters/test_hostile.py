@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,8 @@ from chord_proto.messages import Message, Performed, Ping, Pong, Refused
 from chord_proto.operations import Await, Fetch, Put
 from chord_proto.wire import Codec
 from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring, until
+
+AT_NIGHT = pytest.mark.skipif("CHORD_NIGHTLY" not in os.environ, reason="another ten thousand: at night")
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left"), over_sockets]
 
@@ -87,9 +90,9 @@ async def serve_meanwhile(backend: Backend, node: Node, done: anyio.Event) -> in
     "number, hosts, at_once",
     [
         (600, 1, 300),
-        pytest.param(10_000, 1, 1, marks=pytest.mark.slow),
+        pytest.param(10_000, 1, 1, marks=[pytest.mark.slow, AT_NIGHT]),
         pytest.param(10_000, 50, 2000, marks=pytest.mark.slow),
-        pytest.param(10_000, 1, 2000, marks=pytest.mark.slow),
+        pytest.param(10_000, 1, 2000, marks=[pytest.mark.slow, AT_NIGHT]),
     ],
 )
 async def test_ten_thousand_connections(backend: Backend, number: int, hosts: int, at_once: int) -> None:
