@@ -38,8 +38,8 @@ FAULTS = (
         module="identifiers",
         old="return start < place <= end",
         new="return start < place < end",
-        hunt="lookups",
-        check="L6",
+        hunt="tests/proto/test_identifiers.py",
+        check="test_within_is_between_or_the_end",
     ),
     Fault(
         id="within-closed-start",

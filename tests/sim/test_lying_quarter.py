@@ -19,7 +19,7 @@ QUARTER = 0.25
 def test_with_a_quarter_lying_lookups_are_right(how: str) -> None:
     """At least 99 of 100 find the owner, whatever the lie, after half a minute of lies; and do so in time."""
     seeds = range(4) if NIGHT else (1,)
-    nodes, lookups = (96, 400) if NIGHT else (48, 200)
+    nodes, lookups = (96, 400) if NIGHT else (40, 150)
     found = [measured(grown(nodes, Config(), seed), how, share=QUARTER, lookups=lookups, seed=seed) for seed in seeds]
     right, all_of_them = sum(each.right for each in found), sum(each.lookups for each in found)
     assert right >= 0.99 * all_of_them, (how, right, all_of_them)
