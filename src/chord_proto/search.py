@@ -8,6 +8,7 @@ answer at a place that is not its own, since ids are hashes of addresses.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from itertools import islice
 
 import attrs
 
@@ -172,8 +173,8 @@ class Search:
 
     def _vote(self, peers: Iterable[Peer], teller: int) -> None:
         question = self.asked.get(teller)
-        for peer in peers:
-            if question is not None and self._is_after(peer):
+        if question is not None:
+            for peer in islice(filter(self._is_after, peers), _PER_TELLER):
                 self.votes.setdefault(peer, {})[question.root] = None
 
     def _sort(self) -> None:

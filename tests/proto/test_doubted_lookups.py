@@ -10,7 +10,7 @@ import pytest
 from chord_proto.effects import Finished, Misbehaved, OpId
 from chord_proto.messages import Closer, FindSuccessor, Found, GetRecord
 from chord_proto.node import Node
-from chord_proto.search import Claim, Outcome, Search
+from chord_proto.search import Claim, Hint, Outcome, Search
 from chord_proto.trust import MEMORY, SETTLED, Trust
 from tests.proto.rig import CONFIG, Rig, name_at, only, peer, request
 
@@ -265,6 +265,14 @@ def test_nobody_is_asked_twice_in_doubt() -> None:
     rig.take(node, node.locate(OpId(2), 101, now=rig.now))
     asked = play(rig, node, (*HONEST, 108))
     assert (106, sorted(set(asked))) == (owner(rig, 2), sorted(asked))
+
+
+def test_one_answer_does_not_fill_the_memory() -> None:
+    """However many peers behind the place it names, a few are remembered."""
+    search = Search(1, 100, None, 0.0, peer(10), 8, 16, foreign=False, confirm=True, in_doubt=True)
+    search.begin(Hint(peer(90), None, 90), 100, sent=True)
+    search.name(map(peer, range(100, 200)), 90, ())
+    assert (4, 4) == (len(search.votes), len(search.owners))
 
 
 def test_who_answered_before_there_was_a_claim_counts() -> None:
