@@ -12,7 +12,7 @@ from chord_proto.identifiers import place_of_node
 from chord_proto.messages import Answer, Message, Notify, Reason, Request
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
-from chord_proto.routing import Known
+from chord_proto.routing import Named
 
 _REASONS = frozenset(int(reason) for reason in Reason)
 _FROM_SOMEBODY = (Answer, Notify)
@@ -74,16 +74,20 @@ _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
 """What is wrong with other fields of a message, by class, given the number of places on the circle."""
 
 
+_COUNTED: dict[type, Callable[[Any], int]] = {
+    messages.Replicate: lambda request: len(request.records),
+    messages.GetCopies: lambda request: len(request.names),
+    messages.Collect: lambda request: len(request.entries),
+}
+
+
 def count_of(request: Request) -> int:
     """Return how many records, names or summaries a request brings: the work that it makes grows with them."""
-    if isinstance(request, messages.Replicate):
-        return len(request.records)
-    if isinstance(request, messages.GetCopies):
-        return len(request.names)
-    return len(request.entries) if isinstance(request, messages.Collect) else 0
+    counted = _COUNTED.get(type(request))
+    return 0 if counted is None else counted(request)
 
 
-def fault(message: Message, config: Config, known: Known | None = None) -> str | None:
+def fault(message: Message, config: Config, known: Named | None = None) -> str | None:
     """Return what is wrong with a message, None for a proper one; ``known`` is what is known of its sender, if anything."""
     source, bits, most = message.source, config.bits, config.max_virtual_nodes
     if source is None:

@@ -83,6 +83,9 @@ class Config:
     lookup_witnesses: int = _count(12, 0, 64)
     """How many nodes must confirm the owner of a place, each found on a way of its own, when something speaks against it: among
     a quarter of liars that name each other more than half the ways lead astray.  0 believes every answer."""
+    peer_cache: bool = attrs.field(default=True, validator=instance_of(bool))
+    """Whether lookups go by every peer that is known: one hop while the ring is small.  Without it they go by fingers and
+    neighbours alone, as in the papers."""
     max_hops: int = _count(64, 1, 1024)
     """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
 

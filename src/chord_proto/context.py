@@ -13,7 +13,7 @@ from chord_proto.operations import Result
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
 from chord_proto.rng import Rng
-from chord_proto.routing import Known, Routing
+from chord_proto.routing import Known, Named, Routing
 from chord_proto.timers import Timers
 from chord_proto.trust import Trust
 
@@ -248,7 +248,7 @@ class Context:
 
     # Outstanding requests: round-trip times after Jacobson and Karels (SIGCOMM 1988), Karn's rule
 
-    def _timeout(self, known: Known | None) -> float:
+    def _timeout(self, known: Named | None) -> float:
         config = self.config
         if known is None or known.srtt < 0:
             return config.initial_timeout
@@ -265,7 +265,7 @@ class Context:
         if call.peer is not None and call.peer.id != answer.source.id:
             return None
         # Who answers at a contact's address under another one is no evidence for the node that it claims to be.
-        known = self._same_life(answer) if answer.source.address == sender else Known(answer.source)
+        known = self._same_life(answer) if answer.source.address == sender else Known(answer.source, self.now)
         if known is None or call.request not in self.calls:  # The latter: it was for the life before this one.
             return None
         if type(answer) is Working:
@@ -292,7 +292,8 @@ class Context:
             return None
         if answer.incarnation > known.incarnation:
             self._begin_life(source, known, answer.incarnation)
-        known.answered = answer.incarnation
+        if known.answered != answer.incarnation:
+            self.routing.note_answer(known, answer.incarnation)
         return known
 
     def drop_call(self, call: Call) -> None:
@@ -399,7 +400,7 @@ class Context:
         while len(lost) > self.config.max_lost_peers:
             del lost[next(iter(lost))]
 
-    def heard(self, peer: Peer, incarnation: int, known: Known | None) -> bool:
+    def heard(self, peer: Peer, incarnation: int, known: Named | None) -> bool:
         """Note that ``peer`` has spoken; False when an earlier life of it than the known one is speaking.
 
         A later life is believed only once it has answered at the address that it claims (`match`): otherwise
@@ -409,6 +410,8 @@ class Context:
         if known is not None:
             if incarnation < known.incarnation:
                 return False
+            if type(known) is not Known:
+                known = routing.entry(peer, self.now)
             known.heard = self.now
         if routing.suspects:
             routing.suspects.pop(peer.id, None)

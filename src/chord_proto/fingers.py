@@ -40,6 +40,7 @@ class Fingers:
         """Refresh one finger, picked at random among those of this round."""
         self.arm()
         ctx = self.ctx
+        ctx.routing.go_by_pointers()
         if not self.todo:
             self.todo = self._uncovered()
         if self.todo:
@@ -59,7 +60,7 @@ class Fingers:
             else:
                 fingers[index] = owner
         if owner.id != ctx.me.id:
-            ctx.routing.entry(owner, ctx.now)
+            ctx.routing.entry(owner, ctx.now, pointer=True)
         self.todo = [index for index in self.todo if index not in served]
 
     def on_departed(self, peer: Peer) -> None:

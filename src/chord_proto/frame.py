@@ -148,9 +148,10 @@ class Frame:
                 TIMERS[kind](self, number)
                 self._settle()
             self.repair.notice()
-            founded = self.ring.founded if self.ring.is_current else self.writes.founded
-            if self.ring.width != self.writes.width or founded != self.writes.founded:
-                self.writes.remember(self.ring.width, founded)
+            ring, writes = self.ring, self.writes
+            founded = ring.founded if not ring.former or ring.is_current else writes.founded
+            if ring.width != writes.width or founded != writes.founded:
+                writes.remember(ring.width, founded)
             if self.membership.said and self.membership.is_done:
                 self._stop()
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chord_proto.context import Context, Purpose, Slow
-from chord_proto.identifiers import within
+from chord_proto.identifiers import between, within
 from chord_proto.messages import Answer, Closer, FindSuccessor, Found
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
@@ -118,11 +118,23 @@ class Lookups:
             ctx.answer(asker, Found, known.predecessor, known.successors, known.came_round)
         else:
             # The successor is asked every period and so known to live; the others may have died unnoticed.
-            peers = ctx.routing.closest_preceding(message.place, ctx.config.lookup_candidates - 1)
-            successor = ctx.routing.successors[:1]
-            # Those after the place lead nowhere, but tell who doubts an answer whom it may have passed over.
-            after = [peer for peer in ctx.routing.answered_after(message.place, _AFTER) if peer not in successor]
-            ctx.answer(asker, Closer, (*(peer for peer in peers if peer not in successor), *successor, *after))
+            routing = ctx.routing
+            peers = routing.closest_preceding(message.place, max(1, ctx.config.lookup_candidates - 1))
+            successor = routing.successors[0] if routing.successors else None
+            if successor is not None:
+                peers = [peer for peer in peers if peer is not successor and peer != successor] + [successor]
+            # Those after the place lead nowhere, but tell who doubts an answer, or finds those before the place dead.
+            peers += [peer for peer in self._after(message.place) if peer != successor]
+            ctx.answer(asker, Closer, tuple(peers))
+
+    def _after(self, place: int) -> list[Peer]:
+        """Return who may own ``place``: of those that this node has heard; where all are believed, of its list, too."""
+        routing = self.ctx.routing
+        after = routing.answered_after(place, _AFTER)
+        if not self.ctx.config.lookup_witnesses:
+            listed = (peer for peer in routing.successors if not between(routing.me.id, peer.id, place))
+            after += [peer for peer in listed if peer not in after]
+        return after
 
     def on_outcome(self, asked: Asked, peer: Peer | None, answer: Answer | Slow | None) -> None:
         """Take the answer to one question, its silence (`Slow`) or its failure (None)."""
@@ -196,7 +208,7 @@ class Lookups:
                 search.witnesses.append(source)
         if search.in_doubt or about == source.id:
             search.is_there(source, may_own=about == source.id)
-        if source.address in ctx.trust.of_late(ctx.now):
+        if ctx.trust.has_misled(source.address, ctx.now):
             search.silent[source.id] = None
         search.name(named or (), source.id, ctx.routing.suspects)
 
@@ -212,16 +224,24 @@ class Lookups:
                 search.name(ctx.routing.rivals(search.place, owner, _RIVALS), None, ctx.routing.suspects)
         elif owner.id not in search.asked and not ctx.routing.is_suspect(owner):
             search.owners.insert(0, Hint(owner, source.id, search.root_of(source)))
-        if source.address in ctx.trust.of_late(ctx.now) or ctx.routing.is_sparse(search.place, owner, _SPARSE):
+        if ctx.trust.has_misled(source.address, ctx.now) or ctx.routing.is_sparse(search.place, owner, _SPARSE):
             self._doubt(search)
 
-    def _doubt(self, search: Search) -> None:
-        """Believe no single answer any more; begin anew, also from those that this node knows to be there."""
-        ctx = self.ctx
-        if search.in_doubt or search.foreign or not ctx.config.lookup_witnesses:
+    def _doubt(self, search: Search, *, lost: bool = False) -> None:
+        """Believe no single answer any more; begin anew, also from those that this node knows to be there.
+
+        Who believes everybody does so only when it is ``lost``: nobody is left before the place, and those after it are asked.
+        """
+        ctx, believing = self.ctx, not self.ctx.config.lookup_witnesses
+        if search.in_doubt or search.foreign or (believing and not lost):
             return
-        search.in_doubt = True
+        told = search.doubt()
         ctx.counters.doubted += 1
+        if believing:
+            for teller, peers in told:
+                search.name(peers, teller, ctx.routing.suspects)
+            search.hints.clear()
+            return
         search.name(ctx.routing.answered_after(search.place, _RIVALS), None, ctx.routing.suspects)
         self._more_witnesses(search)
 
@@ -229,7 +249,7 @@ class Lookups:
         config, believing = self.ctx.config, search.foreign or not self.ctx.config.lookup_witnesses
         most = config.lookup_parallelism
         while True:
-            settled = search.claim is not None and self._is_confirmed(search)
+            settled = search.claim is not None and (not search.in_doubt or self._is_confirmed(search))
             if settled and not search.owners:
                 if not search.waits_for_owner():
                     self._conclude(search)
@@ -247,8 +267,8 @@ class Lookups:
                 self._ask(search, hint, hint.peer.id)
             elif search.hints:
                 self._ask(search, search.hints.pop(0), search.place)
-            elif not search.in_doubt and not believing and search.claim is None and not search.fresh:
-                self._doubt(search)
+            elif not search.in_doubt and not search.foreign and search.claim is None and not search.fresh:
+                self._doubt(search, lost=True)
             elif not search.in_doubt or not self._more_witnesses(search):
                 break
         if not search.fresh:

@@ -194,7 +194,7 @@ class RingState:
         if successors == old:
             return
         routing.successors = successors
-        routing.learn_arcs(ctx.me.id, successors, ctx.now)
+        routing.learn_arcs(ctx.me.id, successors, ctx.now, pointers=True)
         self.widen(0)
         ctx.emit(SuccessorsChanged(successors))
         if old[:1] != successors[:1]:
@@ -211,7 +211,7 @@ class RingState:
             routing.came_round = True  # A ring of one.
         self.set_predecessors(peer, routing.predecessors)
         if peer is not None:
-            routing.entry(peer, ctx.now)
+            routing.entry(peer, ctx.now, pointer=True)
             ctx.timers.arm_earlier(("predecessor", 0), ctx.now + ctx.config.eager_delay)
         if not routing.successors:
             self.stabilize_soon()

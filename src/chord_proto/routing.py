@@ -10,11 +10,10 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import attrs
-
 from chord_proto.config import Config
 from chord_proto.identifiers import between, distance, within
 from chord_proto.peer import Address, Peer
+from chord_proto.records import register
 
 _FEW = 2
 """With so few successors the size of the ring is not estimated."""
@@ -68,17 +67,17 @@ def first_distinct(peers: Iterable[Peer], count: int) -> tuple[Peer, ...]:
     return tuple(chosen.values())
 
 
-@attrs.define(eq=False)
-class Known:
-    """What is known of one peer.  ``incarnation`` 0: not known; ``answered``: the life that answered us."""
+@register
+class Named:
+    """A peer of which nothing is known but that it was named; may be shared."""
 
-    peer: Peer
-    rank: int = 0
-    """Where it stands in an order of all peers that nobody but this node knows."""
+    __slots__ = ("peer",)
     since: float = 0.0
     """Since when this node knows it."""
     incarnation: int = 0
+    """Which life of it is known; 0: none."""
     answered: int = 0
+    """The life that answered this node."""
     heard: float = 0.0
     spoke: float = 0.0
     """When it last answered a request of this node."""
@@ -86,6 +85,23 @@ class Known:
     rttvar: float = 0.0
     after: int | None = None
     """The id of the node before it, as last told: it owned (after, id]."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+
+class Known(Named):
+    """What is known of one peer."""
+
+    __slots__ = ("after", "answered", "heard", "incarnation", "rttvar", "since", "spoke", "srtt")
+
+    def __init__(self, peer: Peer, now: float) -> None:
+        self.peer = peer
+        self.since = self.heard = now
+        self.incarnation = self.answered = 0
+        self.spoke = self.rttvar = 0.0
+        self.srtt = -1.0
+        self.after = None
 
 
 class Routing:
@@ -101,9 +117,11 @@ class Routing:
         "me",
         "predecessor",
         "predecessors",
+        "ranks",
         "salt",
         "successors",
         "suspects",
+        "there",
     )
 
     def __init__(self, me: Peer, config: Config, *, salt: int = 0) -> None:
@@ -115,22 +133,48 @@ class Routing:
         self.successors: tuple[Peer, ...] = ()
         self.came_round = True
         self.fingers: dict[int, Peer] = {}
-        self.known: dict[int, Known] = {}
+        self.known: dict[int, Named] = {}
         self.ids: list[int] = []
+        """The ids of those by whom lookups go, in order: all, or with ``Config.peer_cache`` off those that a pointer names."""
+        self.there: list[int] = []
+        """The ids of those that have answered, in order."""
+        self.ranks: list[tuple[int, int]] = []
+        """The same with where each stands in an order of all peers that nobody but this node knows."""
         self.suspects: dict[int, float] = {}
         self.lost: dict[int, Peer] = {}
 
     # The table
 
-    def entry(self, peer: Peer, now: float) -> Known:
-        """Return the entry of ``peer``, making one (and room for it) if there is none."""
+    def entry(self, peer: Peer, now: float, *, pointer: bool = False) -> Known:
+        """Return the entry of ``peer``, making one (and room for it) if there is none; ``pointer``: one names it."""
         known = self.known.get(peer.id)
-        if known is None:
-            if len(self.known) >= self.config.max_known_peers:
-                self._evict()
-            known = self.known[peer.id] = Known(peer, self._rank(peer), since=now, heard=now)
-            insort(self.ids, peer.id)
-        return known
+        if type(known) is Known:
+            if pointer and not self.config.peer_cache:
+                self._go_by(peer.id)
+            return known
+        if known is None and len(self.known) >= self.config.max_known_peers:
+            self._evict()
+        made = self.known[peer.id] = Known(peer if known is None else known.peer, now)
+        if pointer or self.config.peer_cache:
+            self._go_by(peer.id)
+        return made
+
+    def _go_by(self, peer_id: int) -> None:
+        position = bisect_left(self.ids, peer_id)
+        if position == len(self.ids) or self.ids[position] != peer_id:
+            self.ids.insert(position, peer_id)
+
+    def go_by_pointers(self) -> None:
+        """Without a cache: let lookups go no longer by those that no pointer names any more."""
+        if not self.config.peer_cache:
+            self.ids = sorted({peer.id for peer in self.pointers() if peer.id in self.known})
+
+    def note_answer(self, known: Known, incarnation: int) -> None:
+        """Note that this life of a peer of the table has answered at its address."""
+        if not known.answered:
+            insort(self.there, known.peer.id)
+            insort(self.ranks, (self._rank(known.peer), known.peer.id))
+        known.answered = incarnation
 
     def _rank(self, peer: Peer) -> int:
         said = f"{peer.address}#{peer.index}".encode()
@@ -138,8 +182,15 @@ class Routing:
 
     def forget(self, peer_id: int) -> None:
         """Drop a peer from the table; the pointers stay."""
-        if self.known.pop(peer_id, None) is not None:
-            del self.ids[bisect_left(self.ids, peer_id)]
+        known = self.known.pop(peer_id, None)
+        if known is None:
+            return
+        position = bisect_left(self.ids, peer_id)
+        if position < len(self.ids) and self.ids[position] == peer_id:
+            del self.ids[position]
+        if known.answered:
+            del self.there[bisect_left(self.there, peer_id)]
+            del self.ranks[bisect_left(self.ranks, (self._rank(known.peer), peer_id))]
 
     def _evict(self) -> None:
         """Forget the eighth of the table that was heard least lately, but none that a pointer names or the sample holds."""
@@ -155,8 +206,7 @@ class Routing:
         The ranks are hashes with a salt, so that these are as good as drawn at random from all peers that ever answered,
         however often some of them make others name them (Bortnikov et al., Brahms, 2009, section 3.1).
         """
-        answered = sorted((known.rank, peer_id) for peer_id, known in self.known.items() if known.answered)
-        return {peer_id for _, peer_id in answered[: self.config.max_known_peers // 2]}
+        return {peer_id for _, peer_id in self.ranks[: self.config.max_known_peers // 2]}
 
     def sample_around(self, place: int) -> list[Peer]:
         """Return those of the sample that are not suspected: in turn the nearest before and the nearest from ``place`` on."""
@@ -165,19 +215,19 @@ class Routing:
         turns = (sample[(position + step) % total] for n in range(total) for step in (-1 - n, n))
         return [self.known[peer_id].peer for peer_id in dict.fromkeys(turns)]
 
-    def learn_arcs(self, start: int, peers: Iterable[Peer], now: float) -> None:
+    def learn_arcs(self, start: int, peers: Iterable[Peer], now: float, *, pointers: bool = False) -> None:
         """Remember that the ``peers`` follow each other on the circle, the first one after ``start``."""
         for peer in peers:
             if peer.id == self.me.id or peer.id in self.suspects:
                 start = peer.id
                 continue
-            self.entry(peer, now).after = start
+            self.entry(peer, now, pointer=pointers).after = start
             start = peer.id
 
     def learn(self, peers: Iterable[Peer], now: float) -> None:
         """Take ``peers`` into the table, as others have told of them."""
         for peer in peers:
-            if peer.id != self.me.id and peer.id not in self.suspects:
+            if peer.id not in self.known and peer.id != self.me.id and peer.id not in self.suspects:
                 self.entry(peer, now)
 
     def pointers(self) -> Iterator[Peer]:
@@ -209,27 +259,34 @@ class Routing:
             places = (peer for peer in places if peer.id not in self.suspects)
         return first_distinct(places, self.config.replicas)
 
-    def closest_preceding(self, place: int, count: int, *, answered: bool = False) -> list[Peer]:
-        """Return up to ``count`` known living peers between this node and ``place``, closest to it first.
-
-        With ``answered`` only those that have answered this node at their addresses.
-        """
+    def closest_preceding(self, place: int, count: int) -> list[Peer]:
+        """Return up to ``count`` known living peers between this node and ``place``, closest to it first."""
         found: list[Peer] = []
-        ids, total, me = self.ids, len(self.ids), self.me.id
-        position = bisect_left(ids, place)
-        for step in range(1, total + 1):
-            candidate = ids[(position - step) % total]
+        ids, known, suspects, me = self.ids, self.known, self.suspects, self.me.id
+        total = len(ids)
+        first = bisect_left(ids, place) - 1
+        for position in range(first, first - total, -1):
+            candidate = ids[position]  # Below 0 from the end: round the circle.
             if not between(me, candidate, place):
                 break
-            if candidate not in self.suspects and (not answered or self.known[candidate].answered):
-                found.append(self.known[candidate].peer)
+            if candidate not in suspects:
+                found.append(known[candidate].peer)
                 if len(found) == count:
                     break
         return found
 
     def answered_after(self, place: int, count: int) -> list[Peer]:
         """Return up to ``count`` known living peers at or after ``place`` that have answered this node, nearest first."""
-        return [known.peer for known in islice((each for each in self._from(place) if each.answered), count)]
+        ids, total = self.there, len(self.there)
+        position = bisect_left(ids, place)
+        found: list[Peer] = []
+        for step in range(total):
+            if len(found) == count:
+                break
+            peer_id = ids[(position + step) % total]
+            if peer_id not in self.suspects:
+                found.append(self.known[peer_id].peer)
+        return found
 
     def rivals(self, place: int, owner: Peer, count: int) -> list[Peer]:
         """Return known living peers from ``place`` on before ``owner``: up to ``count`` that have answered, and one other."""
@@ -247,7 +304,7 @@ class Routing:
                 others += not known.answered
         return found
 
-    def _from(self, place: int) -> Iterator[Known]:
+    def _from(self, place: int) -> Iterator[Named]:
         position, total = bisect_left(self.ids, place), len(self.ids)
         every = (self.known[self.ids[(position + step) % total]] for step in range(total))
         return (known for known in every if known.peer.id not in self.suspects)

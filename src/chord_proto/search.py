@@ -99,7 +99,9 @@ class Search:
     silent: dict[int, None] = attrs.field(factory=dict)
     """Tellers who named somebody who is slow, or have misled before: what else they name comes last."""
     votes: dict[Peer, dict[int, None]] = attrs.field(factory=dict)
-    """By which ways those behind the place were named."""
+    """By which ways those behind the place were named: counted in doubt, from what had been told before, too."""
+    told: list[tuple[int, tuple[Peer, ...]]] = attrs.field(factory=list)
+    """What was told before there was any doubt, and by whom."""
     claims: list[Claim] = attrs.field(factory=list)
     claim: Claim | None = None
     """The nearest owner that is believed to be there."""
@@ -147,28 +149,37 @@ class Search:
 
     def name(self, peers: Iterable[Peer], teller: int | None, suspects: Container[int]) -> None:
         """Take ``peers`` for what they may be: on the way to the place, or a nearer owner than the one that is claimed."""
-        peers = tuple(peers)
-        if teller is not None:
+        peers, in_doubt, best = tuple(peers), self.in_doubt, self.best
+        if teller is not None and in_doubt:
             self._vote(peers, teller)
-        known = {hint.peer.id for hint in (*self.hints, *self.owners)}
+        elif teller is not None:
+            self.told.append((teller, peers[: self.room]))
+        known = {hint.peer.id for hint in self.hints}
+        if self.owners:
+            known.update(hint.peer.id for hint in self.owners)
         began = self.asked.get(teller) if teller is not None else None
-        limit = self.farthest if self.claim is not None or not self.in_doubt else None
+        limit = self.farthest if self.claim is not None or not in_doubt else None
         nearer = further = 0
         for peer in peers:
-            if peer.id in self.asked or peer.id in known or peer.id == self.me.id or peer.id in suspects:
+            peer_id = peer.id
+            if peer_id in self.asked or peer_id in known or peer_id == self.me.id or peer_id in suspects:
                 continue
-            known.add(peer.id)
-            hint = Hint(peer, teller, peer.id if began is None else began.root)
-            if self.best is not None and between(self.best.id, peer.id, self.place) and not self.in_doubt:
-                self.hints.append(hint)
+            known.add(peer_id)
+            if best is not None and not in_doubt and between(best.id, peer_id, self.place):
+                kind = self.hints
             elif not self._is_after(peer):
                 further += 1
-                if self.in_doubt and further <= _PER_TELLER:
-                    self.hints.append(hint)
-            elif self.is_nearer(peer, limit) if limit is not None else self.in_doubt:
+                if not in_doubt or further > _PER_TELLER:
+                    continue
+                kind = self.hints
+            elif self.is_nearer(peer, limit) if limit is not None else in_doubt:
                 nearer += 1
-                if nearer <= _PER_TELLER:
-                    self.owners.append(hint)
+                if nearer > _PER_TELLER:
+                    continue
+                kind = self.owners
+            else:
+                continue
+            kind.append(Hint(peer, teller, peer_id if began is None else began.root))
         self._sort()
 
     def _vote(self, peers: Iterable[Peer], teller: int) -> None:
@@ -177,16 +188,30 @@ class Search:
             for peer in islice(filter(self._is_after, peers), _PER_TELLER):
                 self.votes.setdefault(peer, {})[question.root] = None
 
+    def doubt(self) -> list[tuple[int, tuple[Peer, ...]]]:
+        """Believe no single answer any more; return what was told so far, which counts as votes."""
+        self.in_doubt = True
+        told, self.told = self.told, []
+        for teller, peers in told:
+            self._vote(peers, teller)
+        return told
+
     def _sort(self) -> None:
         """Nearest first, but last what was named by those whose other peers are silent; in doubt all ways in turn."""
+        hints, place, silent = self.hints, self.place, self.silent
         if not self.in_doubt and self.best is not None:
             best = self.best.id
-            self.hints = [hint for hint in self.hints if between(best, hint.peer.id, self.place)]
-        silent, steps = self.silent, self.steps if self.in_doubt else {}
-        self.hints.sort(key=lambda hint: (hint.teller in silent, steps.get(hint.root, 0), self._before(hint.peer.id)))
-        self.owners.sort(key=lambda hint: (hint.teller in silent, self._behind(hint.peer.id)))
-        del self.hints[self.room * (4 if self.in_doubt else 1) :]
-        del self.owners[self.room :]
+            hints = self.hints = [hint for hint in hints if between(best, hint.peer.id, place)]
+        if len(hints) > 1 and not silent and not self.in_doubt:
+            hints.sort(key=lambda hint: self._before(hint.peer.id))
+            del hints[self.room :]
+        elif len(hints) > 1:
+            steps = self.steps if self.in_doubt else {}
+            hints.sort(key=lambda hint: (hint.teller in silent, steps.get(hint.root, 0), self._before(hint.peer.id)))
+            del hints[self.room * (4 if self.in_doubt else 1) :]
+        if len(self.owners) > 1:
+            self.owners.sort(key=lambda hint: (hint.teller in silent, self._behind(hint.peer.id)))
+            del self.owners[self.room :]
 
     def fill(self, peers: Iterable[Peer], count: int) -> bool:
         """Let up to ``count`` of ``peers`` be asked that were not; tell whether there is one."""
@@ -277,7 +302,7 @@ class Search:
         """
         assert self.claim is not None
         owner = self.claim.outcome.owner
-        if not self.in_doubt or owner.id == self.place:
+        if not self.in_doubt or owner.id == self.place or not count:
             return True
         wrong = {claim.teller.id for claim in self.claims if claim.outcome.owner != owner}
         ends: dict[int, int] = {}

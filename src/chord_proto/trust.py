@@ -6,7 +6,7 @@ about somebody who had been there for long, or once more some time later; and on
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 
 from chord_proto.peer import Address
 
@@ -42,7 +42,7 @@ class Trust:
         self.misleading[address] = now + MEMORY
         _cut(self.misleading)
 
-    def of_late(self, now: float) -> Container[Address]:
+    def of_late(self, now: float) -> Collection[Address]:
         """Return the addresses that have misled this node lately."""
         while self.misleading:
             address, until = next(iter(self.misleading.items()))
@@ -51,10 +51,13 @@ class Trust:
             del self.misleading[address]
         return self.misleading
 
+    def has_misled(self, address: Address, now: float) -> bool:
+        """Tell whether an address has misled this node lately."""
+        return bool(self.misleading) and address in self.of_late(now)
+
     def is_lost(self, now: float) -> bool:
         """Tell whether so many have misled that every answer is to be checked."""
-        self.of_late(now)
-        return len(self.misleading) >= _MANY
+        return len(self.misleading) >= _MANY and len(self.of_late(now)) >= _MANY
 
 
 def _cut(table: dict[Address, float]) -> None:

@@ -64,12 +64,10 @@ FAULTS = (
         words="the closest preceding peers begin at the place itself, and so find none",
         module="routing",
         old="""\
-        ids, total, me = self.ids, len(self.ids), self.me.id
-        position = bisect_left(ids, place)
+        first = bisect_left(ids, place) - 1
 """,
         new="""\
-        ids, total, me = self.ids, len(self.ids), self.me.id
-        position = bisect_left(ids, place + 1)
+        first = bisect_left(ids, place + 1) - 1
 """,
         hunt="tests/proto/test_routing.py",
         check="test_closest_preceding_against_brute_force",
@@ -79,12 +77,12 @@ FAULTS = (
         words="a suspected peer is named to those who look for an owner",
         module="routing",
         old="""\
-            if candidate not in self.suspects and (not answered or self.known[candidate].answered):
-                found.append(self.known[candidate].peer)
+            if candidate not in suspects:
+                found.append(known[candidate].peer)
                 if len""",
         new="""\
-            if candidate in self.known:
-                found.append(self.known[candidate].peer)
+            if candidate in known:
+                found.append(known[candidate].peer)
                 if len""",
         hunt="tests/proto/test_routing.py",
         check="test_closest_preceding_against_brute_force",
@@ -111,8 +109,8 @@ FAULTS = (
         id="known-without-bound",
         words="the table of known peers is never cut",
         module="routing",
-        old="if len(self.known) >= self.config.max_known_peers:",
-        new="if len(self.known) < 0:",
+        old="known is None and len(self.known) >= self.config.max_known_peers:",
+        new="len(self.known) < 0:",
         hunt="tests/proto/test_bounds.py",
         check="test_known_and_lost_peers",
     ),
@@ -120,8 +118,8 @@ FAULTS = (
         id="hop-not-closer",
         words="a lookup goes on to whoever an answer names, closer or not",
         module="search",
-        old="            self.hints = [hint for hint in self.hints if between(best, hint.peer.id, self.place)]\n",
-        new="            self.hints = list(self.hints)\n",
+        old="[hint for hint in hints if between(best, hint.peer.id, place)]",
+        new="list(hints)",
         hunt="tests/proto/test_lookup.py",
         check="test_each_question_comes_closer",
     ),
@@ -237,8 +235,8 @@ FAULTS = (
         id="inventions-spread",
         words="an answer names those behind the place that the node was only told of",
         module="routing",
-        old="(each for each in self._from(place) if each.answered)",
-        new="self._from(place)",
+        old="        ids, total = self.there, len(self.there)\n",
+        new="        ids, total = self.ids, len(self.ids)\n",
         hunt="tests/proto/test_doubted_lookups.py",
         check="test_an_answer_names_whom_this_node_has_heard_behind_the_place",
     ),

@@ -23,7 +23,7 @@ def looking_up(place: int, *answered: int, op: int = 1, config: object = CONFIG_
     rig = Rig(config)  # type: ignore[arg-type]
     node = rig.member(10, before=240, after=(12, 14, 16), came_round=False)
     for each in answered:
-        node.ctx.routing.entry(peer(each), rig.now).answered = 1
+        node.ctx.routing.note_answer(node.ctx.routing.entry(peer(each), rig.now), 1)
     rig.under_way.clear()
     rig.take(node, node.locate(OpId(op), place, now=rig.now))
     return rig, node
@@ -111,7 +111,7 @@ def test_who_passes_over_a_newcomer_may_be_mistaken(seconds: float) -> None:
     """Every honest node has noticed one that has been there for half a minute: only then was it a lie."""
     rig, node = looking_up(100, 90, 104, 120)
     for peer_id in (104, 120):
-        node.ctx.routing.known[peer_id].since = rig.now - seconds
+        node.ctx.routing.entry(node.ctx.routing.known[peer_id].peer, rig.now).since = rig.now - seconds
     found(rig, 90, 90, 120)
     found(rig, 104, 90, 104)
     expected = {peer(90).address: rig.now + MEMORY} if seconds > SETTLED else {}

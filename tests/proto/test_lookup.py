@@ -14,7 +14,9 @@ from chord_proto.messages import (
     GetNeighbours,
     GetRecord,
     Neighbours,
+    Reason,
     Record,
+    Refused,
     Value,
 )
 from chord_proto.node import Node
@@ -107,11 +109,22 @@ def test_each_question_comes_closer() -> None:
     """Candidates that do not lie between the best that answered and the place are not asked (L7)."""
     rig, node = looking_up(190, 60)
     hops = node.stats().hops
-    closer(rig, 60, 150, 140, 50, 30, 200, 10)
+    closer(rig, 60, 150, 140, 50, 30, 10)
     assert [150] == questions(rig)
-    closer(rig, 150, 120, 60, 150, 195)
+    closer(rig, 150, 120, 60, 150)
     assert ([], hops + 2) == (questions(rig), node.stats().hops)
     assert node.view().operations
+
+
+def test_those_behind_the_place_are_asked_when_nobody_is_left_before_it() -> None:
+    """Also by who believes every answer: the nearest one that answers owns the place."""
+    rig, _ = looking_up(190, 60)
+    closer(rig, 60, 150, 200, 195)
+    rig.reply(rig.asked(FindSuccessor, peer(150)), Refused, Reason.BUSY)
+    assert {195, 200} == set(questions(rig))
+    for each in (195, 200):
+        rig.reply(rig.asked(FindSuccessor, peer(each)), Found, peer(150), (peer(each),), False)
+    assert peer(195) == rig.result(OpId(1)).owner
 
 
 def test_a_dead_hop_costs_a_timeout_but_no_new_question() -> None:
