@@ -51,7 +51,7 @@ def test_the_pytest_plugin_is_installed() -> None:
 
 def test_extras() -> None:
     """The extras are those that the README names; those of later releases are absent."""
-    assert ["all", "cli", "sqlite", "srv", "testing", "tls", "trio"] == sorted(
+    assert ["all", "cli", "dask", "sqlite", "srv", "testing", "tls", "trio"] == sorted(
         metadata("chord-dht").get_all("Provides-Extra") or []
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import ceil
+from math import ceil, log
 from random import Random
 
 from chord_proto.peer import Address
@@ -35,6 +35,7 @@ class Links:
         "corrupt",
         "duplicate",
         "loss",
+        "mean",
         "reorder",
         "shortest",
         "spread",
@@ -46,6 +47,8 @@ class Links:
         self._random = chance or Random(f"{seed}/links").random
         self.loss = self.duplicate = self.reorder = self.corrupt = 0.0
         self.shortest = self.spread = 0
+        self.mean: Micros = 0
+        """If not 0, times are drawn from the exponential distribution of this mean."""
         self._cuts: dict[tuple[Address, Address], None] = {}
         self._barriers: list[Barrier] = []
         self.whole = True
@@ -76,6 +79,8 @@ class Links:
 
     def latency(self) -> Micros:
         """Draw the time one message travels."""
+        if self.mean:
+            return int(-log(1 - self._random()) * self.mean)
         return self.shortest + int(self._random() * self.spread)
 
     def below(self, count: int) -> int:
@@ -95,7 +100,7 @@ class Links:
         random = self._random
         if self.loss and random() < self.loss:
             return None
-        at = now + self.shortest + int(random() * self.spread)
+        at = now + (self.latency() if self.mean else self.shortest + int(random() * self.spread))
         if self.reorder and random() < self.reorder:
             return at
         latest = pipe.get(to, 0)

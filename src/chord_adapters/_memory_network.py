@@ -33,7 +33,8 @@ class NotReached(AssertionError):
 class Network(Sights):
     """Nodes, and a network between them, in virtual time; everything follows from the seed.
 
-    ``latency`` is (shortest, longest) in seconds, each message drawing its own.  Messages between two addresses
+    ``latency`` is (shortest, longest) in seconds, each message drawing its own; with ``mean_latency``, seconds, it is drawn from
+    an exponential distribution instead.  Messages between two addresses
     keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
     encoded and decoded on its way; ``codecs`` are by wire version, for hosts that speak several.  ``config`` is that of
@@ -48,6 +49,7 @@ class Network(Sights):
         seed: int = 0,
         *,
         latency: tuple[float, float] = (0.001, 0.005),
+        mean_latency: float | None = None,
         loss: float = 0.0,
         duplicate: float = 0.0,
         reorder: float = 0.0,
@@ -63,6 +65,8 @@ class Network(Sights):
     ) -> None:
         self._links = Links(seed, chance)
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
+        if mean_latency is not None:
+            self._links.mean = micros(mean_latency)
         simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
         super().__init__(simulation, seed)
         self.config = config or Config()
@@ -108,6 +112,21 @@ class Network(Sights):
         when the address is taken.
         """
         return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock, versions), None)
+
+    def adopt(self, node: Node) -> None:
+        """Let a node that was made elsewhere, as by `chord_proto.settled`, run at its address from now on.
+
+        Raises ``ValueError`` when the address is taken.
+        """
+        simulation, address = self._simulation, node.me.address
+        if address in simulation.hosts or address in simulation.listening:
+            raise ValueError(f"{address} is taken")
+        self._lives[address] = node.incarnation
+        setup = Setup((), 1, node.config, 0.0)
+        host = simulation.hosts[address] = Host(address, setup, write_delay=self._write_delay)
+        host.add(node, self._make_disk())
+        self._log(address, "adopted")
+        self._tell_wall(host)
 
     def restart(
         self,

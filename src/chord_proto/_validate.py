@@ -12,7 +12,7 @@ from chord_proto.identifiers import place_of_node
 from chord_proto.messages import Answer, Message, Notify, Reason, Request
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
-from chord_proto.routing import Named
+from chord_proto.routing import Known
 
 _REASONS = frozenset(int(reason) for reason in Reason)
 _FROM_SOMEBODY = (Answer, Notify)
@@ -87,7 +87,7 @@ def count_of(request: Request) -> int:
     return 0 if counted is None else counted(request)
 
 
-def fault(message: Message, config: Config, known: Named | None = None) -> str | None:
+def fault(message: Message, config: Config, known: Known | None = None) -> str | None:
     """Return what is wrong with a message, None for a proper one; ``known`` is what is known of its sender, if anything."""
     source, bits, most = message.source, config.bits, config.max_virtual_nodes
     if source is None:

@@ -13,7 +13,7 @@ from chord_proto.operations import Result
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
 from chord_proto.rng import Rng
-from chord_proto.routing import Known, Named, Routing
+from chord_proto.routing import Known, Routing
 from chord_proto.timers import Timers
 from chord_proto.trust import Trust
 
@@ -248,7 +248,7 @@ class Context:
 
     # Outstanding requests: round-trip times after Jacobson and Karels (SIGCOMM 1988), Karn's rule
 
-    def _timeout(self, known: Named | None) -> float:
+    def _timeout(self, known: Known | None) -> float:
         config = self.config
         if known is None or known.srtt < 0:
             return config.initial_timeout
@@ -400,7 +400,7 @@ class Context:
         while len(lost) > self.config.max_lost_peers:
             del lost[next(iter(lost))]
 
-    def heard(self, peer: Peer, incarnation: int, known: Named | None) -> bool:
+    def heard(self, peer: Peer, incarnation: int, known: Known | None) -> bool:
         """Note that ``peer`` has spoken; False when an earlier life of it than the known one is speaking.
 
         A later life is believed only once it has answered at the address that it claims (`match`): otherwise
@@ -410,8 +410,6 @@ class Context:
         if known is not None:
             if incarnation < known.incarnation:
                 return False
-            if type(known) is not Known:
-                known = routing.entry(peer, self.now)
             known.heard = self.now
         if routing.suspects:
             routing.suspects.pop(peer.id, None)

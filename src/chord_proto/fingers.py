@@ -40,7 +40,8 @@ class Fingers:
         """Refresh one finger, picked at random among those of this round."""
         self.arm()
         ctx = self.ctx
-        ctx.routing.go_by_pointers()
+        if not ctx.config.peer_cache:
+            ctx.routing.go_by_pointers()
         if not self.todo:
             self.todo = self._uncovered()
         if self.todo:

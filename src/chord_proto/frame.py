@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chord_proto._dispatch import ANSWERED, BEFORE_MEMBERSHIP, EVERYONES, REQUESTS, TIMERS
 from chord_proto._validate import count_of, fault
@@ -43,6 +43,7 @@ class Frame:
 
     __slots__ = (
         "_dead",
+        "_whole",
         "coordinator",
         "ctx",
         "finger_table",
@@ -88,34 +89,53 @@ class Frame:
         width: int = 0,
         founded: int = 0,
         away: float = 0.0,
+        lean: bool = False,
     ) -> None:
         config = Config() if config is None else config
         if not me.is_well_formed(config.bits):
             raise ValueError(f"{me} is not the place that its address and index give")
         if not 1 <= incarnation < 1 << 63:
             raise ValueError("an incarnation is a positive number of 63 bits")
-        self._dead = False
-        self.ctx = ctx = Context(me, seed=seed, config=config, incarnation=incarnation)
-        self.ring = Ring(ctx)
-        self.lookups = Lookups(ctx)
-        self.membership = Membership(ctx, self.ring, self.lookups)
-        self.finger_table = Fingers(ctx, self.lookups)
-        self.merge = Merge(ctx, self.ring, self.lookups, self.membership)
-        self.writes = Writes(ctx, records)
+        self._dead = self._whole = False
+        self.ctx = Context(me, seed=seed, config=config, incarnation=incarnation)
+        self.ring = Ring(self.ctx)
+        self.lookups = Lookups(self.ctx)
+        if lean:
+            return
+        self._complete(records)
         self.ring.width = self.writes.width = min(max(1, width), config.replicas)
         self.writes.founded = founded
         self.ring.begin(away, founded)
+
+    def _complete(self, records: Iterable[Record] = ()) -> None:
+        """Make the layers that do more than to find owners."""
+        self._whole = True
+        ctx, ring = self.ctx, self.ring
+        self.membership = Membership(ctx, ring, self.lookups)
+        self.finger_table = Fingers(ctx, self.lookups)
+        self.merge = Merge(ctx, ring, self.lookups, self.membership)
+        self.writes = Writes(ctx, records)
+        self.writes.width, self.writes.founded = ring.width, ring.founded
         self.syncs = Syncs(ctx, self.writes)
         self.ranges = Ranges(ctx, self.writes, self.syncs)
-        self.coordinator = Coordinator(ctx, self.ring, self.writes, self.ranges)
+        self.coordinator = Coordinator(ctx, ring, self.writes, self.ranges)
         self.reads = Reads(ctx, self.writes, self.ranges, self.coordinator)
         self.scans = Scans(ctx, self.writes, self.ranges, self.coordinator)
         self.watches = Watches(ctx, self.writes, self.ranges, self.coordinator)
-        self.graves = Graves(ctx, self.ring, self.writes)
+        self.graves = Graves(ctx, ring, self.writes)
         self.repair = Repair(
-            ctx, self.ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges, self.graves
+            ctx, ring, self.lookups, self.membership, self.writes, self.syncs, self.ranges, self.graves
         )
-        self.tasks = Tasks(ctx, self.ring, self.lookups)
+        self.tasks = Tasks(ctx, ring, self.lookups)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Make what is missing when it is first asked for."""
+            if name not in Frame.__slots__ or self._whole:
+                raise AttributeError(f"a node has no {name}")
+            self._complete()
+            return getattr(self, name)
 
     def _input(self, now: float, handler: Callable[..., Any], *args: object) -> list[Effect]:
         """Carry out one input, what follows from it inside, and the timers that are due.
@@ -131,8 +151,8 @@ class Frame:
             if now > _LATEST:
                 raise LocalProtocolError(f"no clock shows {now} s: periods would no longer add up")
             ctx.now = now
-        timers, routing, ranges = ctx.timers, ctx.routing, self.ranges
-        predecessor, completed = routing.predecessor, ranges.completed
+        timers, routing = ctx.timers, ctx.routing
+        predecessor, completed = routing.predecessor, self.ranges.completed if self._whole else 0
         try:
             deadline = timers.deadline
             if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
@@ -141,24 +161,29 @@ class Frame:
                 self._slept()
             handler(*args)
             self._settle()
-            if ranges.completed != completed or routing.predecessor is not predecessor:
+            if self._whole and (self.ranges.completed != completed or routing.predecessor is not predecessor):
                 self.tasks.kick()
             while (deadline := timers.deadline) is not None and deadline <= ctx.now:
                 kind, number = timers.pop()
                 TIMERS[kind](self, number)
                 self._settle()
-            self.repair.notice()
-            ring, writes = self.ring, self.writes
-            founded = ring.founded if not ring.former or ring.is_current else writes.founded
-            if ring.width != writes.width or founded != writes.founded:
-                writes.remember(ring.width, founded)
-            if self.membership.said and self.membership.is_done:
-                self._stop()
+            if self._whole:
+                self._take_note()
         except BaseException:
             self._dead = True
             raise
         out, ctx.out = ctx.out, []
         return out
+
+    def _take_note(self) -> None:
+        """Look at what may have changed by any input."""
+        self.repair.notice()
+        ring, writes = self.ring, self.writes
+        founded = ring.founded if not ring.former or ring.is_current else writes.founded
+        if ring.width != writes.width or founded != writes.founded:
+            writes.remember(ring.width, founded)
+        if self.membership.said and self.membership.is_done:
+            self._stop()
 
     def _settle(self) -> None:
         """Hand on what lower layers have queued for upper ones, until nothing is left."""
@@ -170,7 +195,7 @@ class Frame:
                 self.writes.drop_outdated()
             if ring.changes or ring.entered or ring.skipped:
                 self._notice_ring()
-            if self.writes.news:
+            if self._whole and self.writes.news:
                 self.watches.on_news()
             if ctx.outcomes:
                 purpose, peer, outcome = ctx.outcomes.pop(0)

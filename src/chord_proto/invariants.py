@@ -75,6 +75,7 @@ __all__ = [
     "list_ends",
     "live_successor",
     "member_has_successor",
+    "neighbourhood",
     "no_duplicates",
     "no_waiting_circle",
     "one_owner",
@@ -111,13 +112,13 @@ def ideal_neighbours(peers: Iterable[Peer], me: Peer, config: Config) -> Neighbo
     comes round (by the core's own rule, `chord_proto.routing.cut_list`); alone, no pointers at all.
     """
     ordered = sorted({me, *peers}, key=lambda peer: peer.id)
-    return _ideal(ordered, ordered.index(me), config)
+    return neighbourhood(ordered, ordered.index(me), config)
 
 
-def _ideal(ordered: list[Peer], position: int, config: Config) -> Neighbourhood:
+def neighbourhood(ordered: list[Peer], position: int, config: Config) -> Neighbourhood:
     """Return the ideal pointers of the peer at ``position`` of all members, which are in order of id."""
-    me = ordered[position]
-    successors, came_round = cut_list(me, (*ordered[position + 1 :], *ordered[: position + 1]), config)
+    me, total = ordered[position], len(ordered)
+    successors, came_round = cut_list(me, (ordered[(position + step) % total] for step in range(1, total + 1)), config)
     return Neighbourhood(ordered[position - 1] if len(ordered) > 1 else None, successors, came_round)
 
 
@@ -129,7 +130,7 @@ def why_not_ideal(views: Iterable[Pointers], config: Config) -> str | None:
     members = sorted((view for view in views if view.phase in MEMBERS), key=lambda view: view.me.id)
     ordered = [view.me for view in members]
     for position, view in enumerate(members):
-        want = _ideal(ordered, position, config)
+        want = neighbourhood(ordered, position, config)
         if view.predecessor != want.predecessor:
             return f"{view.me.address}: predecessor {_name(view.predecessor)}, not {_name(want.predecessor)}"
         if view.successors != want.successors:

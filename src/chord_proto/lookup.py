@@ -239,7 +239,7 @@ class Lookups:
         ctx.counters.doubted += 1
         if believing:
             for teller, peers in told:
-                search.name(peers, teller, ctx.routing.suspects)
+                search.name(peers, teller, ctx.routing.suspects, most=search.room)
             search.hints.clear()
             return
         search.name(ctx.routing.answered_after(search.place, _RIVALS), None, ctx.routing.suspects)
@@ -276,7 +276,7 @@ class Lookups:
 
     def _conclude(self, search: Search) -> None:
         """Nobody is left to be asked: end, unless those who are slow may still say more than is known."""
-        if search.in_doubt:
+        if search.in_doubt and self.ctx.config.lookup_witnesses:
             search.excuse_silence()
         if search.claim is not None:
             self._end(search)

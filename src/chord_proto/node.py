@@ -60,7 +60,8 @@ class Node(Frame):
 
     ``seed`` feeds the node's own generator; ``incarnation`` names this life of it and must be greater than
     that of any earlier life at the same address; ``records``, ``width`` and ``founded`` are what a disk has kept
-    (`Write`), and ``away`` says how many seconds of civil time ago an earlier life was last `is_current`.  Raises `ValueError`
+    (`Write`), and ``away`` says how many seconds of civil time ago an earlier life was last `is_current`.  A ``lean``
+    node, of which a simulation may have a million, makes only when it needs it what finding owners does not take.  Raises `ValueError`
     when ``me`` is not the place that its address gives, `LocalProtocolError` for a caller's mistake before
     anything has changed.
     """

@@ -293,7 +293,8 @@ class Ring(RingState):
         ctx = self.ctx
         since = ctx.now - ctx.config.max_timeout
         for other in ctx.routing.following(peer, ctx.config.replicas - 1):
-            silent = ctx.routing.known[other.id].heard < since
+            known = ctx.routing.known.get(other.id)
+            silent = known is None or known.heard < since
             if silent and not any(call.peer == other for call in ctx.calls.values()):
                 ctx.ask(other, Probe(other), Ping)
 

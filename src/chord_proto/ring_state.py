@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TypeAlias
 
 from chord_proto.context import Context
@@ -106,7 +107,7 @@ class RingState:
         self.slot: Peer | None = None
         """The notification that waits: the closest of those that came while a step was under way."""
         self.dialling: Peer | None = None
-        self.stabilised = float("-inf")
+        self.stabilised = -inf
         self.entered = False
         """Set in the step in which the node becomes a member; reset by who takes note."""
         self.changes: list[tuple[Peer | None, Peer | None]] = []
@@ -124,7 +125,7 @@ class RingState:
         """The same of the ring of an earlier life, if that ended more than a grace period before this one began."""
         self.outdated = False
         """Set when that ring turns out to have lived on; reset by who takes note."""
-        self.settled_at = float("inf")
+        self.settled_at = inf
         """From when on what there was of this life counts, and not the former ring."""
 
     def begin(self, away: float, founded: int) -> None:

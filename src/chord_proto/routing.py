@@ -13,7 +13,6 @@ from itertools import islice
 from chord_proto.config import Config
 from chord_proto.identifiers import between, distance, within
 from chord_proto.peer import Address, Peer
-from chord_proto.records import register
 
 _FEW = 2
 """With so few successors the size of the ring is not estimated."""
@@ -67,41 +66,22 @@ def first_distinct(peers: Iterable[Peer], count: int) -> tuple[Peer, ...]:
     return tuple(chosen.values())
 
 
-@register
-class Named:
-    """A peer of which nothing is known but that it was named; may be shared."""
-
-    __slots__ = ("peer",)
-    since: float = 0.0
-    """Since when this node knows it."""
-    incarnation: int = 0
-    """Which life of it is known; 0: none."""
-    answered: int = 0
-    """The life that answered this node."""
-    heard: float = 0.0
-    spoke: float = 0.0
-    """When it last answered a request of this node."""
-    srtt: float = -1.0
-    rttvar: float = 0.0
-    after: int | None = None
-    """The id of the node before it, as last told: it owned (after, id]."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-
-
-class Known(Named):
+class Known:
     """What is known of one peer."""
 
-    __slots__ = ("after", "answered", "heard", "incarnation", "rttvar", "since", "spoke", "srtt")
+    __slots__ = ("after", "answered", "heard", "incarnation", "peer", "rttvar", "since", "spoke", "srtt")
 
     def __init__(self, peer: Peer, now: float) -> None:
         self.peer = peer
         self.since = self.heard = now
+        """Since when this node knows it, and when it last heard from it."""
         self.incarnation = self.answered = 0
+        """Which life of it is known, and which one has answered this node; 0: none."""
         self.spoke = self.rttvar = 0.0
+        """When it last answered a request of this node; and the round-trip times, -1 if none was measured."""
         self.srtt = -1.0
-        self.after = None
+        self.after: int | None = None
+        """The id of the node before it, as last told: it owned (after, id]."""
 
 
 class Routing:
@@ -115,6 +95,7 @@ class Routing:
         "known",
         "lost",
         "me",
+        "peers",
         "predecessor",
         "predecessors",
         "ranks",
@@ -133,9 +114,11 @@ class Routing:
         self.successors: tuple[Peer, ...] = ()
         self.came_round = True
         self.fingers: dict[int, Peer] = {}
-        self.known: dict[int, Named] = {}
+        self.known: dict[int, Known] = {}
         self.ids: list[int] = []
         """The ids of those by whom lookups go, in order: all, or with ``Config.peer_cache`` off those that a pointer names."""
+        self.peers: list[Peer] = []
+        """These themselves."""
         self.there: list[int] = []
         """The ids of those that have answered, in order."""
         self.ranks: list[tuple[int, int]] = []
@@ -148,26 +131,26 @@ class Routing:
     def entry(self, peer: Peer, now: float, *, pointer: bool = False) -> Known:
         """Return the entry of ``peer``, making one (and room for it) if there is none; ``pointer``: one names it."""
         known = self.known.get(peer.id)
-        if type(known) is Known:
-            if pointer and not self.config.peer_cache:
-                self._go_by(peer.id)
-            return known
-        if known is None and len(self.known) >= self.config.max_known_peers:
-            self._evict()
-        made = self.known[peer.id] = Known(peer if known is None else known.peer, now)
-        if pointer or self.config.peer_cache:
-            self._go_by(peer.id)
-        return made
+        if known is None:
+            if len(self.known) >= self.config.max_known_peers:
+                self._evict()
+            known = self.known[peer.id] = Known(peer, now)
+            if pointer or self.config.peer_cache:
+                self._go_by(peer)
+        elif pointer and not self.config.peer_cache:
+            self._go_by(peer)
+        return known
 
-    def _go_by(self, peer_id: int) -> None:
-        position = bisect_left(self.ids, peer_id)
-        if position == len(self.ids) or self.ids[position] != peer_id:
-            self.ids.insert(position, peer_id)
+    def _go_by(self, peer: Peer) -> None:
+        position = bisect_left(self.ids, peer.id)
+        if position == len(self.ids) or self.ids[position] != peer.id:
+            self.ids.insert(position, peer.id)
+            self.peers.insert(position, peer)
 
     def go_by_pointers(self) -> None:
-        """Without a cache: let lookups go no longer by those that no pointer names any more."""
-        if not self.config.peer_cache:
-            self.ids = sorted({peer.id for peer in self.pointers() if peer.id in self.known})
+        """Let lookups go by those whom pointers name, and by nobody else."""
+        self.peers = sorted({peer.id: peer for peer in self.pointers()}.values(), key=lambda peer: peer.id)
+        self.ids = [peer.id for peer in self.peers]
 
     def note_answer(self, known: Known, incarnation: int) -> None:
         """Note that this life of a peer of the table has answered at its address."""
@@ -182,13 +165,11 @@ class Routing:
 
     def forget(self, peer_id: int) -> None:
         """Drop a peer from the table; the pointers stay."""
-        known = self.known.pop(peer_id, None)
-        if known is None:
-            return
         position = bisect_left(self.ids, peer_id)
         if position < len(self.ids) and self.ids[position] == peer_id:
-            del self.ids[position]
-        if known.answered:
+            del self.ids[position], self.peers[position]
+        known = self.known.pop(peer_id, None)
+        if known is not None and known.answered:
             del self.there[bisect_left(self.there, peer_id)]
             del self.ranks[bisect_left(self.ranks, (self._rank(known.peer), peer_id))]
 
@@ -262,7 +243,7 @@ class Routing:
     def closest_preceding(self, place: int, count: int) -> list[Peer]:
         """Return up to ``count`` known living peers between this node and ``place``, closest to it first."""
         found: list[Peer] = []
-        ids, known, suspects, me = self.ids, self.known, self.suspects, self.me.id
+        ids, peers, suspects, me = self.ids, self.peers, self.suspects, self.me.id
         total = len(ids)
         first = bisect_left(ids, place) - 1
         for position in range(first, first - total, -1):
@@ -270,7 +251,7 @@ class Routing:
             if not between(me, candidate, place):
                 break
             if candidate not in suspects:
-                found.append(known[candidate].peer)
+                found.append(peers[position])
                 if len(found) == count:
                     break
         return found
@@ -292,22 +273,19 @@ class Routing:
         """Return known living peers from ``place`` on before ``owner``: up to ``count`` that have answered, and one other."""
         found: list[Peer] = []
         others = 0
-        for known in self._from(place):
-            if (
-                known.peer.id == owner.id
-                or not within(place - 1, known.peer.id, owner.id)
-                or len(found) - others >= count
-            ):
+        for peer in self._from(place):
+            if peer.id == owner.id or not within(place - 1, peer.id, owner.id) or len(found) - others >= count:
                 break
-            if known.answered or not others:
-                found.append(known.peer)
-                others += not known.answered
+            answered = self.has_answered(peer)
+            if answered or not others:
+                found.append(peer)
+                others += not answered
         return found
 
-    def _from(self, place: int) -> Iterator[Named]:
+    def _from(self, place: int) -> Iterator[Peer]:
         position, total = bisect_left(self.ids, place), len(self.ids)
-        every = (self.known[self.ids[(position + step) % total]] for step in range(total))
-        return (known for known in every if known.peer.id not in self.suspects)
+        every = (self.peers[(position + step) % total] for step in range(total))
+        return (peer for peer in every if peer.id not in self.suspects)
 
     def has_answered(self, peer: Peer) -> bool:
         """Tell whether a known peer has answered this node at its address."""
@@ -332,17 +310,17 @@ class Routing:
         end = self.successors[0].id if self.successors else self.me.id
         position, total = bisect_right(self.ids, self.me.id), len(self.ids)
         for step in range(total):
-            candidate = self.ids[(position + step) % total]
-            if not between(self.me.id, candidate, end):
+            peer = self.peers[(position + step) % total]
+            if not between(self.me.id, peer.id, end):
                 return None
-            if candidate not in self.suspects:
-                return self.known[candidate].peer
+            if peer.id not in self.suspects:
+                return peer
         return None
 
     def following(self, peer: Peer, count: int) -> list[Peer]:
         """Return up to ``count`` known living peers after ``peer``, the nearest first."""
         position, total = bisect_right(self.ids, peer.id), len(self.ids)
-        others = (self.known[self.ids[(position + step) % total]].peer for step in range(total))
+        others = (self.peers[(position + step) % total] for step in range(total))
         living = (other for other in others if other.id not in self.suspects and other.id not in (peer.id, self.me.id))
         return list(islice(living, count))
 
@@ -352,9 +330,13 @@ class Routing:
             return self.me
         if not self.ids:
             return None
-        position = bisect_left(self.ids, place) % len(self.ids)
-        known = self.known[self.ids[position]]
-        if known.after is None or known.peer.id in self.suspects or not within(known.after, place, known.peer.id):
+        known = self.known.get(self.ids[bisect_left(self.ids, place) % len(self.ids)])
+        if (
+            known is None
+            or known.after is None
+            or known.peer.id in self.suspects
+            or not within(known.after, place, known.peer.id)
+        ):
             return None
         return known.peer
 

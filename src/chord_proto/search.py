@@ -19,7 +19,7 @@ from chord_proto.peer import Peer
 from chord_proto.records import record
 
 _PER_TELLER = 4
-"""Most possible owners, and in doubt most others, taken from one answer, lest one liar fill the lists."""
+"""Most possible owners, and in doubt most others, usually taken from one answer, lest one liar fill the lists."""
 
 
 @record
@@ -147,8 +147,13 @@ class Search:
             self.best = source
             self.path.append(Hop(source, now - self.started))
 
-    def name(self, peers: Iterable[Peer], teller: int | None, suspects: Container[int]) -> None:
-        """Take ``peers`` for what they may be: on the way to the place, or a nearer owner than the one that is claimed."""
+    def name(
+        self, peers: Iterable[Peer], teller: int | None, suspects: Container[int], *, most: int = _PER_TELLER
+    ) -> None:
+        """Take ``peers`` for what they may be: on the way to the place, or a nearer owner than the one that is claimed.
+
+        Of possible owners, and in doubt of the others, up to ``most`` count.
+        """
         peers, in_doubt, best = tuple(peers), self.in_doubt, self.best
         if teller is not None and in_doubt:
             self._vote(peers, teller)
@@ -169,12 +174,12 @@ class Search:
                 kind = self.hints
             elif not self._is_after(peer):
                 further += 1
-                if not in_doubt or further > _PER_TELLER:
+                if not in_doubt or further > most:
                     continue
                 kind = self.hints
             elif self.is_nearer(peer, limit) if limit is not None else in_doubt:
                 nearer += 1
-                if nearer > _PER_TELLER:
+                if nearer > most:
                     continue
                 kind = self.owners
             else:
@@ -189,8 +194,12 @@ class Search:
                 self.votes.setdefault(peer, {})[question.root] = None
 
     def doubt(self) -> list[tuple[int, tuple[Peer, ...]]]:
-        """Believe no single answer any more; return what was told so far, which counts as votes."""
+        """Believe no single answer any more; return what was told so far, which counts as votes.
+
+        The asker is there itself: who lies between it and the place may have died, and it not have noticed.
+        """
         self.in_doubt = True
+        self.there.append(self.me)
         told, self.told = self.told, []
         for teller, peers in told:
             self._vote(peers, teller)

@@ -20,7 +20,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     },
     "Table": {"looked_at"},
     "Known": {"heard", "since", "spoke", "srtt", "rttvar"},
-    "Routing": {"ids", "ranks", "salt", "there"},
+    "Routing": {"ids", "peers", "ranks", "salt", "there"},
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
     "Lookups": {"_next"},
     "Search": {"number", "started", "path"},
@@ -45,7 +45,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Repair": {"round", "clean", "repaired", "started"},
     "Merge": {"interval", "seed_turn"},
     "Membership": {"pause", "occupied_since", "turn", "join_op", "leave_op"},
-    "Node": {"_dead"},
+    "Node": {"_dead", "_whole"},
 }  # fmt: skip
 """What a fingerprint leaves out, by class: ids, counters, times, and what only repeats other state."""
 _NUMBERED = frozenset({"active", "calls", "pending"})

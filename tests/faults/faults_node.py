@@ -75,8 +75,9 @@ FAULTS = (
         old="""\
             if incarnation < known.incarnation:
                 return False
-            if type(known)""",
-        new="            if type(known)",
+            known.heard = self.now
+""",
+        new="            known.heard = self.now\n",
         hunt="tests/proto/test_matching.py",
         check="test_an_earlier_life_of_a_peer_is_not_heard",
     ),

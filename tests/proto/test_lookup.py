@@ -116,6 +116,23 @@ def test_each_question_comes_closer() -> None:
     assert node.view().operations
 
 
+@pytest.mark.parametrize("witnesses", [0, 1])
+def test_the_asker_may_own_the_place_without_knowing_it(witnesses: int) -> None:
+    """Its predecessor has died, and it has not noticed: of those that are there it is the nearest behind the place."""
+    rig, node = looking_up(235, 60, config=attrs.evolve(CONFIG, lookup_witnesses=witnesses))
+    closer(rig, 60, 150, 20)
+    rig.reply(rig.asked(FindSuccessor, peer(150)), Refused, Reason.BUSY)
+    while OpId(1) not in rig.finished:
+        asked = rig.asked(FindSuccessor)
+        if asked.target == 20:
+            rig.reply(asked, Found, peer(60), (peer(20),), False)
+        elif asked.target == 240:
+            rig.reply(asked, Refused, Reason.NOT_MEMBER)
+        else:
+            rig.reply(asked, Closer, (peer(20),))
+    assert node.me == rig.result(OpId(1)).owner
+
+
 def test_those_behind_the_place_are_asked_when_nobody_is_left_before_it() -> None:
     """Also by who believes every answer: the nearest one that answers owns the place."""
     rig, _ = looking_up(190, 60)

@@ -43,6 +43,7 @@ _COMMANDS = {
     "export": "keys:export",
     "import": "imports:import_file",
     "tls": "tls:app",
+    "sim": "sim:app",
     "check": "check:app",
     "replay": "replay:replay_file",
 }

@@ -1,0 +1,246 @@
+"""``chord sim``: the figures of the papers and of this project, from the node that also runs in production."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Annotated, Any, TypeAlias
+
+import attrs
+from cyclopts import App, Parameter, validators
+
+from chord_adapters import sim
+from chord_adapters.cli._options import Json
+from chord_adapters.cli._outcome import Status, UsageError
+from chord_adapters.cli._output import print_columns, print_json
+
+app = App(
+    name="sim",
+    help="Simulate rings of real nodes: path-length, load, failure, churn, merge.",
+    help_format="plaintext",
+)
+
+Positive: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Several: TypeAlias = Annotated[
+    list[int], Parameter(consume_multiple=True, negative="", validator=lambda _, values: _each_positive(values))
+]
+Shares: TypeAlias = Annotated[list[float], Parameter(consume_multiple=True, negative="")]
+Lookups: TypeAlias = Annotated[Positive, Parameter(help="How many lookups.")]
+VirtualNodes: TypeAlias = Annotated[Several, Parameter(help="How many places each node has.")]
+Successors: TypeAlias = Annotated[
+    int | None, Parameter(help="r, how long successor lists are.", validator=validators.Number(gte=1, lte=64))
+]
+Seed: TypeAlias = Annotated[int, Parameter(help="From what all of it follows.", validator=validators.Number(gte=0))]
+Seeds: TypeAlias = Annotated[Positive, Parameter(help="How many seeds, from --seed on.")]
+Production: TypeAlias = Annotated[
+    bool, Parameter(help="With the defaults of Config, not the papers' settings.", negative="")
+]
+Jobs: TypeAlias = Annotated[
+    int | None,
+    Parameter(help="Processes among which several simulations are shared.", validator=validators.Number(gte=1)),
+]
+Dask: TypeAlias = Annotated[
+    str | None, Parameter(name="--dask", help="The scheduler of a Dask cluster that shall do it, as HOST:PORT.")
+]
+
+
+def _each_positive(values: Sequence[int]) -> None:
+    if any(value < 1 for value in values):
+        raise ValueError("each must be at least 1")
+
+
+@app.command(name="path-length")
+def path_length(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [1000],  # noqa: B006
+    lookups: Lookups = 10_000,
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
+    successors: Successors = None,
+    production: Production = False,
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> int:
+    """Look random keys up on a ring at rest, and count the nodes that were asked (SIGCOMM 2001, figure 10)."""
+    parameters = sim.combinations(
+        nodes=nodes,
+        virtual_nodes=virtual_nodes,
+        lookups=[lookups],
+        successors=[successors],
+        in_production=[production],
+        seed=range(seed, seed + seeds),
+    )
+    return _show(sim.path_length, parameters, jobs, dask, json=json)
+
+
+@app.command
+def load(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [10_000],  # noqa: B006
+    keys: Annotated[Positive, Parameter(help="How many keys.")] = 500_000,
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> int:
+    """Give random keys to their owners, and count those of each node (SIGCOMM 2001, figures 8 and 9)."""
+    parameters = sim.combinations(nodes=nodes, virtual_nodes=virtual_nodes, keys=[keys], seed=range(seed, seed + seeds))
+    return _show(sim.load, parameters, jobs, dask, json=json)
+
+
+@app.command
+def failure(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [1000],  # noqa: B006
+    fraction: Annotated[Shares, Parameter(help="Which share of them dies at once, from 0 to less than 1.")] = [0.5],  # noqa: B006
+    lookups: Lookups = 10_000,
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
+    successors: Successors = None,
+    production: Production = False,
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> int:
+    """Look random keys up after a share of the nodes has died, before anything is repaired (ToN 2003, table II)."""
+    if any(not 0 <= each < 1 for each in fraction):
+        raise UsageError("a fraction is from 0 to less than 1")
+    parameters = sim.combinations(
+        nodes=nodes,
+        fraction=fraction,
+        virtual_nodes=virtual_nodes,
+        lookups=[lookups],
+        successors=[successors],
+        in_production=[production],
+        seed=range(seed, seed + seeds),
+    )
+    return _show(sim.failure, parameters, jobs, dask, json=json)
+
+
+@app.command
+def churn(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [500],  # noqa: B006
+    rate: Annotated[Shares, Parameter(help="Joins a second, and leaves a second.")] = [0.05],  # noqa: B006
+    lookups: Lookups = 1000,
+    successors: Successors = None,
+    production: Production = False,
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> int:
+    """Look one random key up a second while nodes join and leave (SIGCOMM 2001, section 6.5)."""
+    if any(each < 0 for each in rate):
+        raise UsageError("a rate is not negative")
+    parameters = sim.combinations(
+        nodes=nodes,
+        rate=rate,
+        lookups=[lookups],
+        successors=[successors],
+        in_production=[production],
+        seed=range(seed, seed + seeds),
+    )
+    return _show(sim.churn, parameters, jobs, dask, json=json)
+
+
+@app.command
+def merge(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [64],  # noqa: B006
+    parts: Annotated[Several, Parameter(help="Into how many parts the ring is cut.")] = [2],  # noqa: B006
+    successors: Successors = None,
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> int:
+    """Cut a ring into parts for a minute, and measure until it is one again."""
+    if any(not 2 <= part <= count for part in parts for count in nodes):
+        raise UsageError("a ring is cut into at least two parts, and at most as many as it has nodes")
+    parameters = sim.combinations(nodes=nodes, parts=parts, successors=[successors], seed=range(seed, seed + seeds))
+    return _show(sim.merge, parameters, jobs, dask, json=json)
+
+
+def _show(
+    figure: Callable[..., Any],
+    parameters: Sequence[dict[str, Any]],
+    jobs: int | None,
+    dask: str | None,
+    *,
+    json: bool,
+) -> int:
+    """Simulate and print: one result by its names, several as a table; as JSON one document, ``runs`` if there are several."""
+    with _executor(jobs, dask, len(parameters)) as executor, _bar(len(parameters), figure.__name__) as progress:
+        if len(parameters) == 1 and executor is None:
+            results = [figure(**parameters[0], progress=progress)]
+        else:
+            results = list(sim.sweep(figure, parameters, executor, progress=progress))
+    runs = [
+        {**attrs.asdict(result), **({"seed": each["seed"]} if len(parameters) > 1 else {})}
+        for each, result in zip(parameters, results, strict=True)
+    ]
+    if json:
+        print_json(runs[0] if len(runs) == 1 else {"runs": runs})
+    elif len(runs) == 1:
+        print_columns([(name, *_words(value)) for name, value in runs[0].items()])
+    else:
+        names = [name for name, value in runs[0].items() if not isinstance(value, dict)]
+        print_columns([names, *([_number(run[name]) for name in names] for run in runs)])
+    return Status.FINE
+
+
+def _words(value: Any) -> list[str]:
+    """Return a value for people: a histogram as its columns."""
+    if isinstance(value, dict):
+        return ["  ".join(f"{key}: {count}" for key, count in value.items())]
+    return [_number(value)]
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
+
+
+@contextmanager
+def _executor(jobs: int | None, dask: str | None, count: int) -> Iterator[Executor | None]:
+    """Yield who carries simulations out; None: this process, one after the other."""
+    if dask is not None:
+        try:
+            from distributed import Client  # type: ignore[import-not-found,unused-ignore]
+        except ModuleNotFoundError as error:
+            raise UsageError("--dask needs distributed, of the extra chord-dht[dask]") from error
+        with Client(dask, timeout="10s") as client:  # type: ignore[no-untyped-call,unused-ignore]
+            yield client.get_executor()
+        return
+    jobs = min(count, (os.cpu_count() or 1) if jobs is None else jobs)
+    if jobs == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@contextmanager
+def _bar(count: int, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows on a terminal how much is done."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=count)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

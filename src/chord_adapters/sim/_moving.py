@@ -1,0 +1,184 @@
+"""Rings that change while they are looked at: nodes that come and go, and parts that find each other again."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from math import log
+
+import attrs
+
+from chord_adapters._memory_host import Handle
+from chord_adapters._memory_network import Network
+from chord_adapters.sim._field import places_of
+from chord_adapters.sim._settings import DELAY, papers, production
+from chord_proto.config import Config
+from chord_proto.invariants import is_ideal
+from chord_proto.node import Node
+from chord_proto.operations import Locate, Located
+from chord_proto.phase import Phase
+from chord_proto.rng import Rng
+from chord_proto.settled import settled_ring
+
+Progress = Callable[[int, int], None]
+PERIOD = 30.0
+"""Seconds between two rounds of stabilise, on average (SIGCOMM 2001, section 6.4)."""
+_APART, _WITHIN = 60.0, 600.0
+"""Seconds for which a ring is cut, and within which it must be one again."""
+
+
+@attrs.frozen(kw_only=True)
+class Churn:
+    """Lookups while nodes join and leave."""
+
+    nodes: int
+    lookups: int
+    rate: float
+    path: float
+    """Nodes asked for each lookup that found somebody."""
+    timeouts: float
+    """Peers that a lookup's asker gave up meanwhile, on average."""
+    failed_per_10k: float
+    wrong: int
+    """Answers that named a node which did not own the place when they came."""
+    messages_per_node_s: float
+
+
+@attrs.frozen(kw_only=True)
+class Merge:
+    """A ring that was cut into parts."""
+
+    nodes: int
+    parts: int
+    seconds: float
+    """After which it was one again, once nothing was cut any more."""
+    messages_per_node_s: float
+
+
+def churn(
+    *,
+    rate: float = 0.05,
+    nodes: int = 500,
+    lookups: int = 1000,
+    successors: int | None = None,
+    seed: int = 0,
+    in_production: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Churn:
+    """Look one random key up a second while nodes join and leave, each ``rate`` times a second (SIGCOMM 2001, section 6.5).
+
+    All three are Poisson processes.  With the papers' settings a node stabilises every 30 s, give or take a fifth, and
+    refreshes one finger as often.
+    """
+    if rate < 0:
+        raise ValueError(f"a rate is not negative, as {rate} is")
+    # Old pointers are replaced for as long as there are other candidates to be named.
+    config = (
+        production(successors=successors) if in_production else _slow(papers(successors=successors or 8, candidates=4))
+    )
+    net = _moving(nodes, config, seed)
+    rng, number, under_way = Rng(seed), nodes, list[tuple[Handle, int, int]]()
+    found, failed, wrong, hops, timeouts = 0, 0, 0, 0, 0
+    sent, began = net.counts["sent"], net.now
+    streams = {"lookup": 1.0, "join": rate, "leave": rate}
+    due = {kind: _next(rng, net.now, each) for kind, each in streams.items() if each}
+    begun = 0
+    while begun < lookups or under_way:
+        kind = min(due, key=lambda each: due[each])
+        net.run_for(max(0.0, due[kind] - net.now))
+        due[kind] = _next(rng, due[kind], streams[kind])
+        members = [node for node in net.nodes if node.phase is Phase.ACTIVE]
+        chosen = members[rng.below(len(members))]
+        if kind == "join":
+            net.spawn(f"{seed}.{number}", join=[chosen.me.address], config=config)
+            number += 1
+        elif kind == "leave" and len(members) > 2:
+            net.leave(chosen.me.address)
+        elif begun < lookups:
+            place = (rng.bits64() << 96 | rng.bits64() << 32) >> (160 - config.bits)
+            suspected = chosen.stats().suspected
+            under_way.append((net.perform(chosen.me.address, Locate(place)), place, suspected))
+            begun += 1
+            progress(begun, lookups)
+        for each in [each for each in under_way if each[0].done]:
+            under_way.remove(each)
+            handle, place, suspected = each
+            if not isinstance(handle.result, Located):
+                failed += 1
+                continue
+            found += 1
+            hops += sum(hop.peer.id != handle.result.owner.id for hop in handle.result.path)
+            wrong += handle.result.owner.id not in _owners(net.nodes, place)
+            asker = next((node for node in net.nodes if node.me.address == handle.address), None)
+            timeouts += 0 if asker is None else asker.stats().suspected - suspected
+    seconds = net.now - began
+    return Churn(
+        nodes=nodes,
+        lookups=lookups,
+        rate=rate,
+        path=hops / max(1, found),
+        timeouts=timeouts / max(1, found),
+        failed_per_10k=10_000 * failed / lookups,
+        wrong=wrong,
+        messages_per_node_s=(net.counts["sent"] - sent) / seconds / nodes,
+    )
+
+
+def merge(
+    *,
+    parts: int = 2,
+    nodes: int = 64,
+    successors: int | None = None,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> Merge:
+    """Cut a ring into equal parts for a minute, and measure until it is one again (chord.md section 4).
+
+    This is about more than the papers', which have no way to do it: the settings are the defaults.
+    """
+    if not 2 <= parts <= nodes:
+        raise ValueError(f"a ring of {nodes} is cut into 2 to {nodes} parts, not {parts}")
+    config = Config() if successors is None else Config(successors=successors)
+    net = _moving(nodes, config, seed)
+    net.run_for(5.0)
+    drawn = list(net.addresses)
+    rng = Rng(seed)
+    for last in range(len(drawn) - 1, 0, -1):
+        other = rng.below(last + 1)
+        drawn[last], drawn[other] = drawn[other], drawn[last]
+    net.partition(*(drawn[part::parts] for part in range(parts)))
+    net.run_for(_APART)
+    net.heal()
+    progress(0, 1)
+    sent = net.counts["sent"]
+    seconds = net.run_until(lambda: is_ideal(net.nodes, config), within=_WITHIN, every=0.5)
+    progress(1, 1)
+    each_second = (net.counts["sent"] - sent) / max(seconds, 0.5) / nodes
+    return Merge(nodes=nodes, parts=parts, seconds=seconds, messages_per_node_s=each_second)
+
+
+def _slow(config: Config) -> Config:
+    return attrs.evolve(config, stabilize_interval=PERIOD, finger_interval=PERIOD, late_tolerance=10 * PERIOD)
+
+
+def _moving(nodes: int, config: Config, seed: int) -> Network:
+    """Return a network with a ring at rest, whose messages take an exponential time that every message draws for itself."""
+    net = Network(seed, mean_latency=DELAY, reorder=1.0, config=config)
+    for node in settled_ring(places_of(nodes, 1, seed=seed, bits=config.bits), config=config, seed=seed):
+        net.adopt(node)
+    return net
+
+
+def _next(rng: Rng, now: float, rate: float) -> float:
+    return now - log(1 - rng.bits64() / 2**64) / rate
+
+
+def _owners(nodes: tuple[Node, ...], place: int) -> Iterator[int]:
+    """Yield who may be said to own a place: the first member from there on, and a joiner or leaver that is nearer."""
+    ordered = sorted((node.me.id, node.phase) for node in nodes)
+    at = bisect_left(ordered, (place,))
+    for step in range(len(ordered)):
+        peer_id, phase = ordered[(at + step) % len(ordered)]
+        yield peer_id
+        if phase is Phase.ACTIVE:
+            return
