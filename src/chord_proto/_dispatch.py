@@ -99,6 +99,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
 TIMERS: dict[str, TimerHandler] = {
     "stabilize": lambda node, _: node.ring.on_stabilize_timer(),
     "predecessor": lambda node, _: node.ring.on_predecessor_timer(),
+    "awake": lambda node, _: node.ring.stay_awake(),
     "finger": lambda node, _: node.finger_table.on_timer(),
     "probe": lambda node, _: node.merge.on_timer(),
     "repair": lambda node, _: node.repair.on_timer(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chord_proto.effects import Effect, RangeGained, RangeLost, RangeReady
@@ -28,7 +29,7 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.node import Node
-from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
+from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
 
 # The joiner's side
 
@@ -482,6 +483,17 @@ def test_what_is_kept_for_others_while_a_node_slept() -> None:
     rig.now += 2.1
     effects = rig.receive(node, request(TakeOver, peer(240), node, 200, 240, True, number=12))
     assert ([], 1) == (sent(Granted, effects), len(sent(Elsewhere, effects)))
+
+
+def test_who_had_nothing_to_do_has_not_slept() -> None:
+    """A ring whose upkeep is slow is silent for longer than suspicion takes; nobody gives up what it decides for."""
+    slow = attrs.evolve(CONFIG, stabilize_interval=60.0, finger_interval=60.0, repair_interval=60.0)
+    rig = ring_of(10, 60, 100, config=slow)
+    rig.run(300.0)
+    rig.delivered.clear()
+    rig.run(600.0)
+    kinds = {type(message) for message in rig.delivered}
+    assert (True, False) == (GetNeighbours in kinds, TakeOver in kinds)
 
 
 def test_who_is_alone_has_missed_nothing() -> None:
