@@ -248,6 +248,7 @@ class Kinds:
                 "repaired",
                 "age",
                 "founded",
+                "size",
             ),
             **_under(whole(MAX_WIDTH), int, "width", "quorum"),
             **_under(whole(MAX_TIMEOUT), int, "timeout"),

@@ -45,6 +45,11 @@ class Config:
     stabilize_interval: float = _seconds(1.0)
     """Between two rounds of stabilise and of asking the predecessor: a quarter of the five seconds in which
     a silent peer must be suspected, the rest is for retries."""
+    stabilize_interval_max: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(float), validator=attrs.validators.optional(gt(0.0))
+    )
+    """With it these periods, and that of fingers in proportion, follow the churn that the node sees (RFC 7363): from
+    ``stabilize_interval`` up to this.  Then silent peers may be suspected only after a period, so None, which fixes them."""
     finger_interval: float = _seconds(2.0)
     """Between two finger lookups; about log2 N of them refresh all."""
     repair_interval: float = _seconds(5.0)
@@ -164,6 +169,11 @@ class Config:
     """Most subscriptions to one thing at one node."""
 
     @property
+    def longest_interval(self) -> float:
+        """The most time between two rounds of stabilise, but for jitter."""
+        return self.stabilize_interval if self.stabilize_interval_max is None else self.stabilize_interval_max
+
+    @property
     def shortest_suspicion(self) -> float:
         """The least time in which a peer that says nothing is suspected: that of all tries at a peer that answers fast."""
         return sum((min(self.min_timeout * 2.0**turn, self.max_timeout) for turn in range(self.request_tries)), 0.0)
@@ -172,6 +182,8 @@ class Config:
         """Check what no single field can tell."""
         if self.min_timeout > self.max_timeout:
             raise ValueError("min_timeout is greater than max_timeout")
+        if self.stabilize_interval_max is not None and self.stabilize_interval > self.stabilize_interval_max:
+            raise ValueError("stabilize_interval is greater than stabilize_interval_max")
         if self.probe_interval > self.probe_interval_max:
             raise ValueError("probe_interval is greater than probe_interval_max")
         if self.max_peers_in_message < 2 * self.successors:

@@ -16,6 +16,7 @@ from chord_proto.rng import Rng
 from chord_proto.routing import Known, Routing
 from chord_proto.timers import Timers
 from chord_proto.trust import Trust
+from chord_proto.tuning import Tuning
 
 Purpose: TypeAlias = Any
 """Why a request was sent or a lookup begun: a record of the layer that did, which says who handles the outcome."""
@@ -100,6 +101,7 @@ class Context:
         "routing",
         "timers",
         "trust",
+        "tuning",
         "wall_offset",
     )
 
@@ -113,6 +115,7 @@ class Context:
         self.timers = Timers()
         self.routing = Routing(me, config, salt=Rng(~seed).bits64())
         self.trust = Trust()
+        self.tuning = None if config.stabilize_interval_max is None else Tuning()
         self.calls: dict[int, Call] = {}
         self._per_address: dict[Address, int] = {}
         self.in_progress: dict[tuple[Address, int], None] = {}
@@ -133,6 +136,14 @@ class Context:
     def civil(self) -> int:
         """Civil time as far as it was told: milliseconds of Unix time, 0 before 1970."""
         return max(0, int((self.now + self.wall_offset) * 1000))
+
+    @property
+    def interval(self) -> float:
+        """The period of upkeep at present, in seconds: between two rounds of stabilise."""
+        config = self.config
+        if self.tuning is None:
+            return config.stabilize_interval
+        return self.tuning.interval(self.now, config.stabilize_interval, config.longest_interval)
 
     # Sending
 

@@ -11,6 +11,7 @@ from chord_proto.identifiers import distance
 from chord_proto.lookup import Lookups, Outcome
 from chord_proto.peer import Peer
 from chord_proto.records import record
+from chord_proto.tuning import size_on_arc
 
 
 @record
@@ -34,7 +35,8 @@ class Fingers:
     def arm(self) -> None:
         """Arm the periodic timer."""
         ctx = self.ctx
-        ctx.timers.arm(("finger", 0), ctx.now + ctx.rng.jitter(ctx.config.finger_interval))
+        period = ctx.config.finger_interval * ctx.interval / ctx.config.stabilize_interval
+        ctx.timers.arm(("finger", 0), ctx.now + ctx.rng.jitter(period))
 
     def on_timer(self) -> None:
         """Refresh one finger, picked at random among those of this round."""
@@ -62,6 +64,9 @@ class Fingers:
                 fingers[index] = owner
         if owner.id != ctx.me.id:
             ctx.routing.entry(owner, ctx.now, pointer=True)
+            if ctx.tuning is not None and not found.came_round:
+                span = distance(owner.id, found.successors[-1].id, ctx.config.bits)
+                ctx.tuning.told(owner.id, size_on_arc(len(found.successors) - 1, span, ctx.config.bits))
         self.todo = [index for index in self.todo if index not in served]
 
     def on_departed(self, peer: Peer) -> None:

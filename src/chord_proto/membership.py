@@ -160,12 +160,13 @@ class Membership:
     def _wait_for_place(self) -> None:
         """The ring names a member in this very place: an earlier life of this node, or somebody else.
 
-        An earlier life is dropped within seconds, since this one answers for it; another member is not.
+        An earlier life is dropped within seconds, or a period, since this one answers for it; another member is not.
         """
         ctx = self.ctx
+        patience = ctx.config.stabilize_interval_max or 0.0
         if self.occupied_since is None:
             self.occupied_since = ctx.now
-        if ctx.now - self.occupied_since < _PLACE_TIMEOUT or self.join_op is None:
+        if ctx.now - self.occupied_since < _PLACE_TIMEOUT + patience or self.join_op is None:
             self.pause = _FIRST_PAUSE
             self._try_again()
         else:

@@ -90,10 +90,11 @@ class Working(Answer):
 
 @record
 class Pong(Answer):
-    """I live; whether I am a member, and the nodes before me, nearest first."""
+    """I live; whether I am a member, and the nodes before me, nearest first; ``size`` as in `Neighbours`."""
 
     member: bool
     predecessors: tuple[Peer, ...]
+    size: int = 0
 
 
 @record
@@ -112,7 +113,8 @@ class Neighbours(Answer):
 
     ``width`` is the largest number of distinct addresses that the ring is known to have had, up to R.  ``founded`` is
     the incarnation of the node that founded the ring, of rings that have merged the smallest: a name that rings of one
-    past have in common for as long as one of them lives; 0: not known.
+    past have in common for as long as one of them lives; 0: not known.  ``size`` is how many nodes the ring has, by the
+    sender's neighbours; 0: it has not looked.
     """
 
     predecessor: Peer | None
@@ -120,6 +122,7 @@ class Neighbours(Answer):
     came_round: bool
     width: int
     founded: int = 0
+    size: int = 0
 
 
 @record

@@ -50,18 +50,15 @@ class Ring(RingState):
     def arm_periodic(self) -> None:
         """Arm the timers that a member keeps armed (property S15)."""
         ctx = self.ctx
-        for kind, period in (
-            ("stabilize", ctx.config.stabilize_interval),
-            ("predecessor", ctx.config.stabilize_interval),
-        ):
-            ctx.timers.arm((kind, 0), ctx.now + ctx.rng.jitter(period))
+        for kind in ("stabilize", "predecessor"):
+            ctx.timers.arm((kind, 0), ctx.now + ctx.rng.jitter(ctx.interval))
         self.stay_awake()
 
     def stay_awake(self) -> None:
         """Let no time pass without input in which others could find this node dead: a machine that slept looks like that."""
         ctx, config = self.ctx, self.ctx.config
         limit = max(config.late_tolerance, config.shortest_suspicion)
-        if _LONGEST_JITTER * config.stabilize_interval >= limit:  # Else stabilise sees to it.
+        if _LONGEST_JITTER * config.longest_interval >= limit:  # Else stabilise sees to it.
             ctx.timers.arm(("awake", 0), ctx.now + limit / 2)
 
     def stop(self) -> None:
@@ -76,7 +73,7 @@ class Ring(RingState):
     def on_stabilize_timer(self) -> None:
         """Run stabilise now, and again a period later."""
         ctx = self.ctx
-        ctx.timers.arm(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval))
+        ctx.timers.arm(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.interval))
         self.stabilize()
 
     def stabilize(self) -> None:
@@ -109,6 +106,7 @@ class Ring(RingState):
             self._end_step()  # It left meanwhile.
         elif isinstance(answer, Neighbours):
             self._adopt(successor, answer)
+            self._told(successor, answer)
             between_us = answer.predecessor
             self.in_order = between_us == self.ctx.me
             if between_us is None or between(between_us.id, self.ctx.me.id, successor.id):
@@ -267,7 +265,7 @@ class Ring(RingState):
     def on_predecessor_timer(self) -> None:
         """Ask the predecessor whether it lives, and who is before it."""
         ctx = self.ctx
-        ctx.timers.arm(("predecessor", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval))
+        ctx.timers.arm(("predecessor", 0), ctx.now + ctx.rng.jitter(ctx.interval))
         predecessor = ctx.routing.predecessor
         if predecessor is not None and not ctx.routing.is_suspect(predecessor):
             ctx.ask(predecessor, PingPredecessor(predecessor), Ping)
@@ -280,6 +278,7 @@ class Ring(RingState):
             self._fail(purpose.peer, answer)
         elif isinstance(answer, Pong):
             self.set_predecessors(purpose.peer, answer.predecessors)
+            self._told(purpose.peer, answer)
 
     def on_probe(self, purpose: Probe, peer: Peer | None, answer: Answer | None) -> None:
         """A peer whose connection broke answered, or has failed."""
@@ -313,7 +312,8 @@ class Ring(RingState):
 
     def on_ping(self, message: Ping, sender: Address) -> None:
         """Pings are always answered."""
-        self.ctx.answer(self.ctx.asker(message, sender), Pong, self.is_member, self.ctx.routing.predecessors)
+        ctx = self.ctx
+        ctx.answer(ctx.asker(message, sender), Pong, self.is_member, ctx.routing.predecessors, self.nearby)
 
     def on_get_neighbours(self, message: GetNeighbours, sender: Address) -> None:
         """Tell one's pointers, or *busy* while they may change."""
@@ -325,7 +325,7 @@ class Ring(RingState):
             self.ctx.answer(asker, Busy)
             return
         pointers = (routing.predecessor, routing.successors, routing.came_round)
-        self.ctx.answer(asker, Neighbours, *pointers, self.width, self.founded)
+        self.ctx.answer(asker, Neighbours, *pointers, self.width, self.founded, self.nearby)
 
     # Departures
 
@@ -356,6 +356,10 @@ class Ring(RingState):
         self.stabilize_soon()
 
     # Small parts
+
+    def _told(self, peer: Peer, answer: Neighbours | Pong) -> None:
+        if self.ctx.tuning is not None:
+            self.ctx.tuning.told(peer.id, answer.size)
 
     def _ask(self, step: Step) -> None:
         self.step = step

@@ -162,8 +162,13 @@ class RingState:
 
     def dependants(self) -> tuple[Peer, ...]:
         """Return who takes this node for its first successor, or did within the last few periods."""
-        since = self.ctx.now - _PERIODS * self.ctx.config.stabilize_interval
+        since = self.ctx.now - _PERIODS * self.ctx.config.longest_interval
         return tuple(peer for peer, asked in self._askers.values() if asked >= since)
+
+    @property
+    def nearby(self) -> int:
+        """How many nodes the ring has by this node's neighbours, if it looks; 0 if not."""
+        return 0 if self.ctx.tuning is None else round(self.ctx.tuning.nearby)
 
     @property
     def is_member(self) -> bool:
@@ -195,13 +200,14 @@ class RingState:
         if successors == old:
             return
         routing.successors = successors
+        self._see()
         routing.learn_arcs(ctx.me.id, successors, ctx.now, pointers=True)
         self.widen(0)
         ctx.emit(SuccessorsChanged(successors))
         if old[:1] != successors[:1]:
             self.stabilize_soon()
         else:  # While lists still change, ask more often: news travels one node a round.
-            ctx.timers.arm_earlier(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval / 4))
+            ctx.timers.arm_earlier(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.interval / 4))
 
     def set_predecessor(self, peer: Peer | None) -> None:
         """Replace the predecessor."""
@@ -240,3 +246,11 @@ class RingState:
                 if peer.address != me.address:
                     addresses.add(peer.address)
         self.ctx.routing.predecessors = tuple(kept)
+        self._see()
+
+    def _see(self) -> None:
+        """Note who came and went, if the periods of upkeep depend on it."""
+        ctx, routing = self.ctx, self.ctx.routing
+        if ctx.tuning is not None:
+            before, after = routing.predecessors, routing.successors
+            ctx.tuning.see(ctx.now, ctx.me.id, before, after, ctx.config.bits, came_round=routing.came_round)

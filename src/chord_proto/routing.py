@@ -13,6 +13,7 @@ from itertools import islice
 from chord_proto.config import Config
 from chord_proto.identifiers import between, distance, within
 from chord_proto.peer import Address, Peer
+from chord_proto.tuning import size_on_arc
 
 _FEW = 2
 """With so few successors the size of the ring is not estimated."""
@@ -298,7 +299,7 @@ class Routing:
         size = 1 + len(self.ids)
         if len(self.successors) > _FEW:  # N from s gaps (chord.md section 6).
             span = distance(self.me.id, self.successors[-1].id, bits)
-            size = max(size, (len(self.successors) - 1 << bits) // max(1, span))
+            size = max(size, int(size_on_arc(len(self.successors), span, bits)))
         return distance(place, owner.id, bits) * size > times * (1 << bits)
 
     def nearest_known(self) -> Peer | None:

@@ -164,7 +164,7 @@ FAULTS = (
         words="stabilise runs once and does not arm its timer again",
         module="ring",
         old="""\
-        ctx.timers.arm(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval))
+        ctx.timers.arm(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.interval))
         self.stabilize()
 """,
         new="        self.stabilize()\n",
@@ -176,7 +176,7 @@ FAULTS = (
         words="the predecessor is asked once whether it lives, and never again",
         module="ring",
         old="""\
-        ctx.timers.arm(("predecessor", 0), ctx.now + ctx.rng.jitter(ctx.config.stabilize_interval))
+        ctx.timers.arm(("predecessor", 0), ctx.now + ctx.rng.jitter(ctx.interval))
         predecessor""",
         new="        predecessor",
         hunt="growth",

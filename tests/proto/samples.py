@@ -33,10 +33,10 @@ MESSAGES: dict[str, m.Message] = {
     "Done": m.Done(**TO_B, request=1),
     "Ping": m.Ping(**TO_B, request=2**63 - 1),
     "Ping to whoever answers": m.Ping(A, 5, None, 0, 1),
-    "Pong": m.Pong(**TO_B, request=1, member=True, predecessors=(C, D)),
+    "Pong": m.Pong(**TO_B, request=1, member=True, predecessors=(C, D), size=500),
     "GetNeighbours": m.GetNeighbours(**TO_B, request=1, founded=1_700_000_000_000_000),
     "Neighbours": m.Neighbours(
-        **TO_B, request=1, predecessor=C, successors=(B, C, D), came_round=True, width=3, founded=6
+        **TO_B, request=1, predecessor=C, successors=(B, C, D), came_round=True, width=3, founded=6, size=4
     ),
     "Neighbours, alone": m.Neighbours(**TO_B, request=1, predecessor=None, successors=(), came_round=True, width=1),
     "Busy": m.Busy(**TO_B, request=1),

@@ -294,7 +294,7 @@ def test_bodies_made_by_hand_are_read_within_their_bounds() -> None:
         body(m.Refused, 1, max(m.Reason)),
         body(m.GetRecord, 1, 1, bytes(wire.MAX_NAME), False, 255),
         body(m.Closer, 1, (PEER,) * 256),
-        body(m.Neighbours, 1, None, (), True, 255, 2**63 - 1),
+        body(m.Neighbours, 1, None, (), True, 255, 2**63 - 1, 2**63 - 1),
         body(m.GetCopies, 1, ((0, b""),) * 16_384),
         body(m.Digest, 1, 1, bytes(16), True),
         body(m.Acknowledged, 1, "v" * 128, ()),

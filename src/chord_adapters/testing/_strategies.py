@@ -113,7 +113,20 @@ def _plain(name: str, hint: type, bits: int) -> st.SearchStrategy[Any]:
             **dict.fromkeys(("target", "place", "start", "end"), places(bits)),
             **dict.fromkeys(("incarnation", "target_incarnation", "request", "write_id", "expires", "ttl"), SMALL),
             **dict.fromkeys(
-                ("count", "asked", "keys", "bytes", "peers", "pending", "missing", "repaired", "age", "founded"), SMALL
+                (
+                    "count",
+                    "asked",
+                    "keys",
+                    "bytes",
+                    "peers",
+                    "pending",
+                    "missing",
+                    "repaired",
+                    "age",
+                    "founded",
+                    "size",
+                ),
+                SMALL,
             ),
             "key": st.integers(0, 2**160 - 1),
             "width": st.integers(0, 255),
