@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from chord_adapters._address import origin_of, tune
 from chord_adapters._descriptors import is_scarce
@@ -59,7 +59,7 @@ class AsyncioGreeting(asyncio.Protocol):
         self._tls = tls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         if self._runtime.is_stopped:
             transport.abort()
             return
@@ -106,8 +106,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         tune(transport.get_extra_info("socket").setsockopt)
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._runtime.wires.add(self)

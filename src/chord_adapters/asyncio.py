@@ -184,6 +184,8 @@ class _Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
         self._entering: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._armed = 0.0
+        """For when: a handle of uvloop cannot always tell."""
         self._due = 0.0
         self.is_stopped = False
         self._all_gone: asyncio.Future[None] | None = None
@@ -288,12 +290,13 @@ class _Runtime:
     def wake_at(self, when: float) -> None:
         self._due = when
         # A timer that is too early is left to find out when it fires: arming is dear, and deadlines mostly move on.
-        if self._timer is None or self._timer.when() > when:
+        if self._timer is None or self._armed > when:
             self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._armed = self._due
         self._timer = None if self.is_stopped else self.loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
