@@ -46,6 +46,7 @@ _COMMANDS = {
     "sim": "sim:app",
     "check": "check:app",
     "replay": "replay:replay_file",
+    "bench": "bench:bench",
 }
 for _order, (_name, _place) in enumerate(_COMMANDS.items()):
     app.command(f"chord_adapters.cli.{_place}", name=_name, sort_key=_order)

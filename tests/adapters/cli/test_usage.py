@@ -70,6 +70,10 @@ KEY = "0123456789abcdef0123456789abcdef01234567"
         ["demo", "--nodes", "3", "--kill", "3"],
         ["demo", "--nodes", "3", "--kill", "2"],
         ["demo", "--nodes", "1000"],
+        ["bench", "everything"],
+        ["bench", "--rounds", "0"],
+        ["bench", "--seconds", "0"],
+        ["bench", "--megabytes", "-1"],
     ],
     ids=" ".join,
 )
@@ -122,6 +126,7 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
         "tls",
         "check",
         "replay",
+        "bench",
     ):
         assert f" {command} " in told
     assert "Delete a record" in told
@@ -129,7 +134,7 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring", "replay"]
+    "command", ["demo", "node", "put", "get", "delete", "store", "fetch", "locate", "status", "ring", "replay", "bench"]
 )
 def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command explains itself, and takes ``--json``."""

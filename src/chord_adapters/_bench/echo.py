@@ -10,18 +10,18 @@ import asyncio
 import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, cast
+
+from chord_adapters._bench.measuring import Call
+from chord_adapters._tls import Tls
 
 if TYPE_CHECKING:
     import trio
 
 _LENGTH = struct.Struct(">I")
 _ID = struct.Struct(">Q")
-
-Call: TypeAlias = Callable[[int], Awaitable[object]]
-"""Does one operation, the one of this number."""
 
 
 class _Frames:
@@ -53,8 +53,7 @@ class _AsyncioEnd(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
@@ -80,12 +79,14 @@ class _AsyncioEnd(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def _asyncio_echo(connections: int, payload: bytes) -> AsyncIterator[Call]:
+async def _asyncio_echo(connections: int, payload: bytes, tls: Tls | None) -> AsyncIterator[Call]:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _AsyncioEnd(server=True), "127.0.0.1", 0)
+    serving, dialling = (None, None) if tls is None else (tls.server, tls.client)
+    server = await loop.create_server(lambda: _AsyncioEnd(server=True), "127.0.0.1", 0, ssl=serving)
     host, port = server.sockets[0].getsockname()
     ends = [
-        (await loop.create_connection(lambda: _AsyncioEnd(server=False), host, port))[1] for _ in range(connections)
+        (await loop.create_connection(lambda: _AsyncioEnd(server=False), host, port, ssl=dialling))[1]
+        for _ in range(connections)
     ]
     turn = itertools.cycle(ends)
 
@@ -177,8 +178,8 @@ async def _trio_echo(connections: int, payload: bytes) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def echo(loop: str, connections: int, size: int) -> AsyncIterator[Call]:
+async def echo(loop: str, connections: int, size: int, tls: Tls | None = None) -> AsyncIterator[Call]:
     """Open an echo server and so many connections to it; yield what sends ``size`` bytes to one and awaits them."""
-    opened = _asyncio_echo if loop == "asyncio" else _trio_echo
-    async with opened(connections, bytes(size)) as call:
+    payload = bytes(size)
+    async with _trio_echo(connections, payload) if loop == "trio" else _asyncio_echo(connections, payload, tls) as call:
         yield call
