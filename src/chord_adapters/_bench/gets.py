@@ -25,12 +25,15 @@ PEERS_64: Mapping[str, int] = {"kademlia": 20, "kademlia-dynamic": 20, "opendht"
 
 
 async def _beside_peers(what: str, nodes: int, depth: int, names: Mapping[str, int], effort: Effort) -> list[Line]:
-    """Measure gets of this project, of an echo over as many connections as that uses, and of the peers."""
+    """Measure gets of this project, echoes over as many connections as that uses and over one, and the peers."""
     async with AsyncExitStack() as stack:
-        call = await stack.enter_async_context(echo("asyncio", nodes - 1, len(VALUE)))
+        bare = {
+            name: await stack.enter_async_context(echo("asyncio", connections, len(VALUE)))
+            for name, connections in ((ECHO, nodes - 1), (f"{ECHO}, one connection", 1))
+        }
         ours = await asked(await stack.enter_async_context(ring("asyncio", nodes, effort)), effort)
         there, missing = await stack.enter_async_context(peers.opened(names, nodes, VALUE, effort))
-        calls = {CHORD: ours.get, ECHO: call, **{name: peer.get for name, peer in there.items()}}
+        calls = {CHORD: ours.get, **bare, **{name: peer.get for name, peer in there.items()}}
         return await compare(what, calls, depth, effort) + missing
 
 

@@ -60,7 +60,7 @@ class Goal:
     def fields(self) -> dict[str, object]:
         """Return it as it stands in JSON."""
         limit = "at_least" if self.at_least else "at_most"
-        return {"what": self.what, "reached": self.reached, limit: self.wanted, "met": self.met}
+        return {"what": self.what, "reached": self.reached, limit: self.wanted, "met": self.met, "words": str(self)}
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from chord_adapters.cli._ring import Ring, walk
 
 PATIENCE = 120.0
 """Seconds in which a ring must stand."""
-LOOK = 0.05
+LOOK = 0.2
 
 
 @attrs.define(eq=False)
