@@ -288,8 +288,10 @@ class Engine(ABC):
         now = self.runtime.now()
         while (late := self.turns.pop_late(now)) is not None:
             late.waiter.resolve(self._late(late))
-        most = CROWDED_AT_ONCE if self.links.backlogs.ready else AT_ONCE
-        self._again = all(self._next_step() for _ in range(most))
+        left = CROWDED_AT_ONCE if self.links.backlogs.ready else AT_ONCE
+        while left and self._next_step():
+            left -= 1
+        self._again = not left
         if self.is_over:
             return
         self._settled(now)

@@ -47,18 +47,19 @@ class Ticket:
     trouble: ChordError | None = None
     """Why it is to be asked again."""
     ended: bool = False
+    weight: int = attrs.field(init=False)
+    """How many bytes it carries there or back, about; a page of a scan is as much work as many."""
 
-    @property
-    def weight(self) -> int:
-        """How many bytes it carries there or back, about; a page of a scan is as much work as many."""
+    @weight.default
+    def _weighed(self) -> int:
         operation = self.operation
-        if isinstance(operation, Scan):
-            return MOST_BYTES_OF_ONE_LINE
+        if isinstance(operation, (Fetch, Get)):
+            return _OVERHEAD + BLOCK_SIZE
         if isinstance(operation, (Put, Restore)):
             return len(operation.value or b"") + _OVERHEAD
         if isinstance(operation, Store):
             return len(operation.data) + _OVERHEAD
-        return _OVERHEAD + (BLOCK_SIZE if isinstance(operation, (Fetch, Get)) else 0)
+        return MOST_BYTES_OF_ONE_LINE if isinstance(operation, Scan) else _OVERHEAD
 
     @property
     def idles(self) -> bool:
