@@ -32,6 +32,9 @@ SLICE = 0.0002
 """Seconds after which a turn ends, or the handling of what has come, while some connection has more: nobody else waits
 longer for theirs."""
 
+LONGEST_REST = 0.02
+"""Seconds for which a connection rests at most after a message that took long, while it has more."""
+
 P = ParamSpec("P")
 
 
@@ -127,7 +130,9 @@ class Engine(ABC):
         for _ in range(CROWDED_AT_ONCE if link.crowded else AT_ONCE):
             if not self.links.work_off(link) or self.is_over:
                 break
-            if link.crowded and self.runtime.now() - now >= SLICE:
+            before, now = now, self.runtime.now()
+            if now - before >= SLICE:
+                self._let_rest(link, before, now)
                 break
 
     def lost(self, link: Link) -> None:
@@ -150,9 +155,17 @@ class Engine(ABC):
         self._tick(now)
         self.links.backlogs.release(now)
         for _ in range(STEPS_PER_TURN):
-            worked = self.links.work_off_next()
-            if self.is_over or not (self._next_step() or worked) or self.runtime.now() - now >= SLICE:
+            began = self.runtime.now()
+            link = self.links.work_off_next()
+            ended = self.runtime.now()
+            if link is not None and ended - began >= SLICE:
+                self._let_rest(link, began, ended)
+            if self.is_over or not (self._next_step() or link) or self.runtime.now() - now >= SLICE:
                 break
+
+    def _let_rest(self, link: Link, began: float, now: float) -> None:
+        """What came on a connection was much work: for as long, all others come first."""
+        self.links.backlogs.rest(link, now + min(now - began, LONGEST_REST))
 
     def fail(self, error: BaseException) -> None:
         """Die of something that must not happen."""

@@ -21,7 +21,7 @@ from tests.e2e.ring_on_hosts import RingOnHosts, ring_on_hosts
 pytestmark = pytest.mark.slow
 
 SIZE, RATE = 8, 200.0
-SECONDS = float(os.environ.get("CHORD_SOAK", "100"))
+SECONDS = float(os.environ.get("CHORD_SOAK", "120"))
 MORTAL = range(SIZE // 2)
 """Hosts whose nodes are killed; the others run all the time, so that it shows whether they grow."""
 AT_A_TIME = 24
