@@ -3,7 +3,7 @@
 ::
 
     chord bench --json > docs/explanation/measured.json
-    python -m tests.bench.page docs/explanation/measured.json docs/explanation/measured.svg
+    python -m tests.bench.page docs/explanation/measured.json docs/explanation/figures/measured.svg
 
 The tables go to standard output; the drawing takes matplotlib (the group ``bench``).
 """
