@@ -83,6 +83,8 @@ class Backlogs:
         self.ready.pop(link, None)
         self.held.pop(link, None)
         self.resting.pop(link, None)
+        if self._latest is link:
+            self._latest = None
 
     def deadline(self, now: float) -> float | None:
         """Return when somebody has a turn, or is to be looked at."""

@@ -129,12 +129,12 @@ class Lookups:
 
     def _after(self, place: int) -> list[Peer]:
         """Return who may own ``place``: of those that this node has heard; where all are believed, of its list, too."""
-        routing = self.ctx.routing
-        after = routing.answered_after(place, _AFTER)
-        if not self.ctx.config.lookup_witnesses:
-            listed = (peer for peer in routing.successors if not between(routing.me.id, peer.id, place))
-            after += [peer for peer in listed if peer not in after]
-        return after
+        routing, config = self.ctx.routing, self.ctx.config
+        heard = routing.answered_after(place, _AFTER)
+        if config.lookup_witnesses:
+            return heard
+        listed = [peer for peer in routing.successors if not between(routing.me.id, peer.id, place)]
+        return [*listed, *(peer for peer in heard if peer not in listed)][: max(_AFTER, config.lookup_candidates)]
 
     def on_outcome(self, asked: Asked, peer: Peer | None, answer: Answer | Slow | None) -> None:
         """Take the answer to one question, its silence (`Slow`) or its failure (None)."""

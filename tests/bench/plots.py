@@ -90,25 +90,21 @@ def _draw(found: dict[str, Any], folder: Path) -> None:
     plt.ylabel("hops to the key's predecessor")
     save("path-length")
 
-    counts, lows, highs = zip(*found["load"], strict=True)
-    plt.figure(figsize=(6, 4))
-    for index, values in enumerate((lows, highs)):
-        name = ("1st percentile", "99th percentile")[index]
-        plt.plot(counts, values, "o-", label=f"{name}, here")
-        plt.plot(list(KEYS), [each[index] for each in KEYS.values()], "kx", label=f"{name}, published")
-    plt.xlabel("virtual nodes")
-    plt.ylabel("keys of a node, over the mean")
-    save("load")
+    def two_lines(
+        name: str, names: tuple[str, str], published: dict[Any, tuple[float, float]], labels: tuple[str, str]
+    ) -> None:
+        places, *lines = zip(*found[name], strict=True)
+        plt.figure(figsize=(6, 4))
+        for index, (label, values) in enumerate(zip(names, lines, strict=True)):
+            plt.plot(places, values, "o-", label=f"{label}, here")
+            plt.plot(list(published), [each[index] for each in published.values()], "kx", label=f"{label}, published")
+        plt.xlabel(labels[0])
+        plt.ylabel(labels[1])
+        save(name)
 
-    shares, hops, timeouts = zip(*found["failure"], strict=True)
-    plt.figure(figsize=(6, 4))
-    for index, values in enumerate((hops, timeouts)):
-        name = ("hops", "timeouts")[index]
-        plt.plot(shares, values, "o-", label=f"{name}, here")
-        plt.plot(list(DEAD), [each[index] for each in DEAD.values()], "kx", label=f"{name}, published")
-    plt.xlabel("share of the nodes that has died")
-    plt.ylabel("of a lookup")
-    save("failure")
+    percentiles = "1st percentile", "99th percentile"
+    two_lines("load", percentiles, KEYS, ("virtual nodes", "keys of a node, over the mean"))
+    two_lines("failure", ("hops", "timeouts"), DEAD, ("share of the nodes that has died", "of a lookup"))
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ FAULTS = (
         module="frame",
         old="        if self.ring.phase is Phase.ACTIVE and self.ctx.routing.predecessor is not None:\n",
         new="        if self.ctx is None:\n",
-        hunt="tests/proto/test_ranges.py",
+        hunt="tests/proto/test_slept.py",
         check="test_what_waited_while_a_node_slept",
     ),
 )

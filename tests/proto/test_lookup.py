@@ -342,3 +342,13 @@ def test_nothing_is_sent_for_ones_own_places() -> None:
     rig, node = looking_up(190, 60)
     effects = rig.take(node, node.locate(OpId(2), 5, now=rig.now))
     assert (1, []) == (len(only(Finished, effects)), only(Send, effects))
+
+
+def test_who_believes_names_as_many_behind_the_place_as_before_it() -> None:
+    """However long its list is, an answer stays within what others take."""
+    config = attrs.evolve(BELIEVING, successors=8, lookup_candidates=3)
+    rig = Rig(config)
+    node = rig.member(10, before=240, after=[*range(20, 28)], came_round=False)
+    rig.reply(rig.asked(GetNeighbours), Neighbours, peer(10), tuple(peer(each) for each in range(21, 29)), False, 3)
+    (answer,) = sent(Closer, rig.receive(node, request(FindSuccessor, peer(100), node, 22)))
+    assert [21, 20, 22, 23, 24] == [each.id for each in answer.peers]

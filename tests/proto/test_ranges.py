@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-import pytest
-
 from chord_proto.effects import Effect, RangeGained, RangeLost, RangeReady
 from chord_proto.messages import (
     Claim,
@@ -29,7 +26,7 @@ from chord_proto.messages import (
     Value,
 )
 from chord_proto.node import Node
-from tests.proto.rig import CONFIG, Rig, name_at, only, peer, record_at, request, ring_of, sent
+from tests.proto.rig import Rig, name_at, only, peer, record_at, request, sent
 
 # The joiner's side
 
@@ -445,61 +442,3 @@ def test_doubt_after_a_pause() -> None:
     rig.reply(asked, Granted, asked.start, asked.end)
     rig.reply([p.message for p in rig.under_way if isinstance(p.message, GetDigest)][-1], Digest, 0, bytes(16))
     assert node.ready
-
-
-@pytest.mark.parametrize("slept, decided", [(2.0, 1), (2.1, 0)])
-def test_what_waited_while_a_node_slept(slept: float, decided: int) -> None:
-    """If others may have taken it for dead, a request of then is not decided: they may have decided it, and later ones.
-
-    It asks along the ring whether somebody decides there now.
-    """
-    rig = Rig()
-    node = rig.member(10, before=200, after=[60, 100])
-    rig.now += slept
-    effects = rig.receive(node, request(PutRecord, peer(100), node, 0, name_at(5), b"v", 9, 0, None, 1, ""))
-    assert decided == node.stats().records
-    assert [Reason.NOT_READY] * (1 - decided) == [answer.reason for answer in sent(Refused, effects)]
-    assert 1 - decided == len(sent(TakeOver, effects))
-
-
-def test_what_was_being_fetched_while_a_node_slept() -> None:
-    """A grant of then is no grant any more: others may have taken the arc for orphaned, and its copies be old."""
-    rig, node = joined()
-    grant(rig)
-    pulling = rig.asked(GetDigest)
-    rig.now += 2.1
-    effects = rig.tick(node)
-    assert [(200, 10)] == [(asked.start, asked.end) for asked in sent(TakeOver, effects)]
-    rig.reply(pulling, Digest, 0, bytes(16))
-    assert not node.ready
-    grant(rig)
-    rig.reply([p.message for p in rig.under_way if isinstance(p.message, GetDigest)][-1], Digest, 0, bytes(16))
-    assert node.ready
-
-
-def test_what_is_kept_for_others_while_a_node_slept() -> None:
-    """It is no longer granted: who wants it may have it from elsewhere by now."""
-    rig, node = old_owner()
-    rig.now += 2.1
-    effects = rig.receive(node, request(TakeOver, peer(240), node, 200, 240, True, number=12))
-    assert ([], 1) == (sent(Granted, effects), len(sent(Elsewhere, effects)))
-
-
-def test_who_had_nothing_to_do_has_not_slept() -> None:
-    """A ring whose upkeep is slow is silent for longer than suspicion takes; nobody gives up what it decides for."""
-    slow = attrs.evolve(CONFIG, stabilize_interval=60.0, finger_interval=60.0, repair_interval=60.0)
-    rig = ring_of(10, 60, 100, config=slow)
-    rig.run(300.0)
-    rig.delivered.clear()
-    rig.run(600.0)
-    kinds = {type(message) for message in rig.delivered}
-    assert (True, False) == (GetNeighbours in kinds, TakeOver in kinds)
-
-
-def test_who_is_alone_has_missed_nothing() -> None:
-    """A ring of one goes on after it has slept."""
-    rig = Rig()
-    node = rig.create(10)
-    rig.now += 100.0
-    rig.receive(node, request(PutRecord, peer(100), node, 0, name_at(5), b"v", 9, 0, None, 1, ""))
-    assert 1 == node.stats().records

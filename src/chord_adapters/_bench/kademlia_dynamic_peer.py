@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from chord_adapters._bench.peers import Asked
+from chord_adapters._bench.peers import Asked, put_elsewhere
 
 kademlia = import_module("kademlia_dynamic")  # it has no types
 
@@ -22,24 +22,23 @@ async def opened(nodes: int, copies: int, keys: int, value: bytes) -> AsyncItera
             if server is not servers[0]:
                 await server.bootstrap([("127.0.0.1", servers[0].own_peer.port)])
         asker, setter = servers[:2]
-        records: list[str] = []
-        for number in range(100 * keys):
-            name = f"bench/{number}"
+
+        def nearer(name: str) -> int:
             place = int(kademlia.hash_key_to_node_id(name), 16)
             own = int(asker.own_peer.node_id, 16) ^ place
-            nearer = sum(int(server.own_peer.node_id, 16) ^ place < own for server in servers[2:])
-            if nearer >= copies:
-                await setter.set(name, value)
-                records += [name] if name not in asker.data_store else []
-            if len(records) == keys:
-                break
+            return sum(int(server.own_peer.node_id, 16) ^ place < own for server in servers[2:])
+
+        async def set_record(name: str) -> bool:
+            await setter.set(name, value)
+            return True
+
+        records = await put_elsewhere(keys, copies, nearer, set_record, lambda name: name in asker.data_store)
 
         async def get(number: int) -> bool:
             return bool(await asker.get(records[number % len(records)]) == value)
 
         async def put(number: int) -> bool:
-            await setter.set(f"put/{number}", value)
-            return True
+            return await set_record(f"put/{number}")
 
         yield Asked(get, put)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from chord_adapters._bench.peers import Asked
+from chord_adapters._bench.peers import Asked, put_elsewhere
 
 network = import_module("kademlia.network")  # it has no types
 utils = import_module("kademlia.utils")
@@ -23,16 +23,19 @@ async def opened(nodes: int, copies: int, keys: int, value: bytes) -> AsyncItera
             if server is not servers[0]:
                 await server.bootstrap([servers[0].transport.get_extra_info("sockname")])
         asker, setter = servers[:2]
-        records: list[str] = []
-        for number in range(100 * keys):
-            name = f"bench/{number}"
-            # Who is not among the nearest is not given it: asked for first, since a put takes long.
+
+        def nearer(name: str) -> int:
             place = int(utils.digest(name).hex(), 16)
-            nearer = sum(server.node.long_id ^ place < asker.node.long_id ^ place for server in servers[2:])
-            if nearer >= copies and await setter.set(name, value):
-                records += [name] if asker.storage.get(utils.digest(name)) is None else []
-            if len(records) == keys:
-                break
+            own = asker.node.long_id ^ place
+            return sum(server.node.long_id ^ place < own for server in servers[2:])
+
+        async def set_record(name: str) -> bool:
+            return bool(await setter.set(name, value))
+
+        def holds(name: str) -> bool:
+            return asker.storage.get(utils.digest(name)) is not None
+
+        records = await put_elsewhere(keys, copies, nearer, set_record, holds)
 
         async def get(number: int) -> bool:
             return bool(await asker.get(records[number % len(records)]) == value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 
@@ -44,3 +44,25 @@ async def opened(
                 continue
             there[name] = await stack.enter_async_context(module.opened(nodes, copies, keys, value))
         yield there, missing
+
+
+async def put_elsewhere(
+    keys: int,
+    copies: int,
+    nearer: Callable[[str], int],
+    put: Callable[[str], Awaitable[bool]],
+    holds: Callable[[str], bool],
+) -> list[str]:
+    """Put records that the asker does not hold itself, and return their names.
+
+    ``nearer`` tells how many others are nearer to a name than the asker: who is not among the nearest is not given it, and that is
+    looked at first, since a put takes long.
+    """
+    names: list[str] = []
+    for number in range(100 * keys):
+        name = f"bench/{number}"
+        if nearer(name) >= copies and await put(name) and not holds(name):
+            names.append(name)
+        if len(names) == keys:
+            break
+    return names

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from math import inf
 from multiprocessing import get_context
 from typing import Annotated, Any, TypeAlias
 
@@ -34,18 +35,29 @@ VirtualNodes: TypeAlias = Annotated[Several, Parameter(help="How many places eac
 Successors: TypeAlias = Annotated[
     int | None, Parameter(help="r, how long successor lists are.", validator=validators.Number(gte=1, lte=64))
 ]
-Seed: TypeAlias = Annotated[int, Parameter(help="From what all of it follows.", validator=validators.Number(gte=0))]
-Seeds: TypeAlias = Annotated[Positive, Parameter(help="How many seeds, from --seed on.")]
 Production: TypeAlias = Annotated[
     bool, Parameter(help="With the defaults of Config, not the papers' settings.", negative="")
 ]
-Jobs: TypeAlias = Annotated[
-    int | None,
-    Parameter(help="Processes among which several simulations are shared.", validator=validators.Number(gte=1)),
-]
-Dask: TypeAlias = Annotated[
-    str | None, Parameter(name="--dask", help="The scheduler of a Dask cluster that shall do it, as HOST:PORT.")
-]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Run:
+    """Which seeds, who carries it out, and how it is printed."""
+
+    seed: Annotated[int, Parameter(help="From what all of it follows.", validator=validators.Number(gte=0))] = 0
+    seeds: Annotated[Positive, Parameter(help="How many seeds, from --seed on.")] = 1
+    jobs: Annotated[
+        int | None,
+        Parameter(help="Processes among which several simulations are shared.", validator=validators.Number(gte=1)),
+    ] = None
+    dask: Annotated[str | None, Parameter(help="The scheduler of a Dask cluster that shall do it, as HOST:PORT.")] = (
+        None
+    )
+    json: Json = False
+
+
+_RUN = Run()
 
 
 def _each_positive(values: Sequence[int]) -> None:
@@ -61,22 +73,18 @@ def path_length(
     virtual_nodes: VirtualNodes = [1],  # noqa: B006
     successors: Successors = None,
     production: Production = False,
-    seed: Seed = 0,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    dask: Dask = None,
-    json: Json = False,
+    run: Run = _RUN,
 ) -> int:
     """Look random keys up on a ring at rest, and count the nodes that were asked (SIGCOMM 2001, figure 10)."""
-    parameters = sim.combinations(
+    return _show(
+        sim.path_length,
+        run,
         nodes=nodes,
         virtual_nodes=virtual_nodes,
         lookups=[lookups],
         successors=[successors],
         in_production=[production],
-        seed=range(seed, seed + seeds),
     )
-    return _show(sim.path_length, parameters, jobs, dask, json=json)
 
 
 @app.command
@@ -85,15 +93,16 @@ def load(
     nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [10_000],  # noqa: B006
     keys: Annotated[Positive, Parameter(help="How many keys.")] = 500_000,
     virtual_nodes: VirtualNodes = [1],  # noqa: B006
-    seed: Seed = 0,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    dask: Dask = None,
-    json: Json = False,
+    run: Run = _RUN,
 ) -> int:
     """Give random keys to their owners, and count those of each node (SIGCOMM 2001, figures 8 and 9)."""
-    parameters = sim.combinations(nodes=nodes, virtual_nodes=virtual_nodes, keys=[keys], seed=range(seed, seed + seeds))
-    return _show(sim.load, parameters, jobs, dask, json=json)
+    return _show(
+        sim.load,
+        run,
+        nodes=nodes,
+        virtual_nodes=virtual_nodes,
+        keys=[keys],
+    )
 
 
 @app.command
@@ -105,25 +114,21 @@ def failure(
     virtual_nodes: VirtualNodes = [1],  # noqa: B006
     successors: Successors = None,
     production: Production = False,
-    seed: Seed = 0,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    dask: Dask = None,
-    json: Json = False,
+    run: Run = _RUN,
 ) -> int:
     """Look random keys up after a share of the nodes has died, before anything is repaired (ToN 2003, table II)."""
     if any(not 0 <= each < 1 for each in fraction):
         raise UsageError("a fraction is from 0 to less than 1")
-    parameters = sim.combinations(
+    return _show(
+        sim.failure,
+        run,
         nodes=nodes,
         fraction=fraction,
         virtual_nodes=virtual_nodes,
         lookups=[lookups],
         successors=[successors],
         in_production=[production],
-        seed=range(seed, seed + seeds),
     )
-    return _show(sim.failure, parameters, jobs, dask, json=json)
 
 
 @app.command
@@ -134,24 +139,20 @@ def churn(
     lookups: Lookups = 1000,
     successors: Successors = None,
     production: Production = False,
-    seed: Seed = 0,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    dask: Dask = None,
-    json: Json = False,
+    run: Run = _RUN,
 ) -> int:
     """Look one random key up a second while nodes join and leave (SIGCOMM 2001, section 6.5)."""
-    if any(each < 0 for each in rate):
-        raise UsageError("a rate is not negative")
-    parameters = sim.combinations(
+    if not all(0 <= each < inf for each in rate):
+        raise UsageError("a rate is a number that is not negative")
+    return _show(
+        sim.churn,
+        run,
         nodes=nodes,
         rate=rate,
         lookups=[lookups],
         successors=[successors],
         in_production=[production],
-        seed=range(seed, seed + seeds),
     )
-    return _show(sim.churn, parameters, jobs, dask, json=json)
 
 
 @app.command
@@ -160,29 +161,24 @@ def merge(
     nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [64],  # noqa: B006
     parts: Annotated[Several, Parameter(help="Into how many parts the ring is cut.")] = [2],  # noqa: B006
     successors: Successors = None,
-    seed: Seed = 0,
-    seeds: Seeds = 1,
-    jobs: Jobs = None,
-    dask: Dask = None,
-    json: Json = False,
+    run: Run = _RUN,
 ) -> int:
     """Cut a ring into parts for a minute, and measure until it is one again."""
     if any(not 2 <= part <= count for part in parts for count in nodes):
         raise UsageError("a ring is cut into at least two parts, and at most as many as it has nodes")
-    parameters = sim.combinations(nodes=nodes, parts=parts, successors=[successors], seed=range(seed, seed + seeds))
-    return _show(sim.merge, parameters, jobs, dask, json=json)
+    return _show(
+        sim.merge,
+        run,
+        nodes=nodes,
+        parts=parts,
+        successors=[successors],
+    )
 
 
-def _show(
-    figure: Callable[..., Any],
-    parameters: Sequence[dict[str, Any]],
-    jobs: int | None,
-    dask: str | None,
-    *,
-    json: bool,
-) -> int:
+def _show(figure: Callable[..., Any], run: Run, **choices: Sequence[Any]) -> int:
     """Simulate and print: one result by its names, several as a table; as JSON one document, ``runs`` if there are several."""
-    with _executor(jobs, dask, len(parameters)) as executor, _bar(len(parameters), figure.__name__) as progress:
+    parameters = sim.combinations(**choices, seed=range(run.seed, run.seed + run.seeds))
+    with _executor(run, len(parameters)) as executor, _bar(len(parameters), figure.__name__) as progress:
         if len(parameters) == 1 and executor is None:
             results = [figure(**parameters[0], progress=progress)]
         else:
@@ -191,13 +187,13 @@ def _show(
         {**attrs.asdict(result), **({"seed": each["seed"]} if len(parameters) > 1 else {})}
         for each, result in zip(parameters, results, strict=True)
     ]
-    if json:
+    if run.json:
         print_json(runs[0] if len(runs) == 1 else {"runs": runs})
     elif len(runs) == 1:
         print_columns([(name, *_words(value)) for name, value in runs[0].items()])
     else:
         names = [name for name, value in runs[0].items() if not isinstance(value, dict)]
-        print_columns([names, *([_number(run[name]) for name in names] for run in runs)])
+        print_columns([names, *([_number(each[name]) for name in names] for each in runs)])
     return Status.FINE
 
 
@@ -213,17 +209,17 @@ def _number(value: Any) -> str:
 
 
 @contextmanager
-def _executor(jobs: int | None, dask: str | None, count: int) -> Iterator[Executor | None]:
+def _executor(run: Run, count: int) -> Iterator[Executor | None]:
     """Yield who carries simulations out; None: this process, one after the other."""
-    if dask is not None:
+    if run.dask is not None:
         try:
             from distributed import Client  # type: ignore[import-not-found,unused-ignore]
         except ModuleNotFoundError as error:
             raise UsageError("--dask needs distributed, of the extra chord-dht[dask]") from error
-        with Client(dask, timeout="10s") as client:  # type: ignore[no-untyped-call,unused-ignore]
+        with Client(run.dask, timeout="10s") as client:  # type: ignore[no-untyped-call,unused-ignore]
             yield client.get_executor()
         return
-    jobs = min(count, (os.cpu_count() or 1) if jobs is None else jobs)
+    jobs = min(count, (os.cpu_count() or 1) if run.jobs is None else run.jobs)
     if jobs == 1:
         yield None
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from math import log
+from math import inf, log
 
 import attrs
 
@@ -70,8 +70,8 @@ def churn(
     All three are Poisson processes.  With the papers' settings a node stabilises every 30 s, give or take a fifth, and
     refreshes one finger as often.
     """
-    if rate < 0:
-        raise ValueError(f"a rate is not negative, as {rate} is")
+    if not 0 <= rate < inf:
+        raise ValueError(f"a rate is a number that is not negative, not {rate}")
     # Old pointers are replaced for as long as there are other candidates to be named.
     config = (
         production(successors=successors) if in_production else _slow(papers(successors=successors or 8, candidates=4))

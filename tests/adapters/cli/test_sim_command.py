@@ -57,6 +57,8 @@ def test_several_simulations(chord: Command) -> None:
     [
         (["failure", "--fraction", "1"], "fraction"),
         (["churn", "--rate", "-1"], "rate"),
+        (["churn", "--rate", "nan"], "rate"),
+        (["churn", "--rate", "inf"], "rate"),
         (["merge", "--parts", "1"], "parts"),
         (["merge", "--nodes", "3", "--parts", "4"], "parts"),
         (["path-length", "--nodes", "0"], "--nodes"),
