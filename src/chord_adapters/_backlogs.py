@@ -90,6 +90,8 @@ class Backlogs:
         """Return when somebody has a turn, or is to be looked at."""
         if self.ready:
             return now
+        if not self.resting and not self.held:
+            return None
         rested = min(self.resting.values(), default=None)
         looked_at = now + HELD_INTERVAL if self.held else None
         return min((when for when in (rested, looked_at) if when is not None), default=None)

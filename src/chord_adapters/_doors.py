@@ -68,4 +68,4 @@ class Doors:
     @property
     def deadline(self) -> float | None:
         """When the first has had its time."""
-        return next((each.since + HELLO_TIMEOUT for each in self._strangers.values()), None)
+        return next(iter(self._strangers.values())).since + HELLO_TIMEOUT if self._strangers else None

@@ -308,7 +308,8 @@ class Engine(ABC):
         if self.is_over:
             return
         self._settled(now)
-        self._rearm()
+        if not self.is_over:
+            self._rearm(now)
 
     def _next_step(self) -> bool:
         """Do one thing that is left to be done; False when nothing is."""
@@ -322,11 +323,8 @@ class Engine(ABC):
             return self._step()
         return True
 
-    def _rearm(self) -> None:
+    def _rearm(self, now: float) -> None:
         """Ask for one wake-up at the earliest deadline, and only if that has moved."""
-        if self.is_over:
-            return
-        now = self.runtime.now()
         earliest = now if self._again else self._deadline()
         for when in (self.links.deadline(now), self.turns.deadline):
             if when is not None and (earliest is None or when < earliest):

@@ -103,7 +103,7 @@ class Guests:
 
     def next(self) -> tuple[Guest, float] | None:
         """Return whose turn it is and until when."""
-        ticket = self.turns.next()
+        ticket = self.turns.next() if self._guests else None
         if ticket is None:
             return None
         guest = self._guests[ticket.number]
@@ -135,7 +135,8 @@ class Guests:
     @property
     def deadline(self) -> float | None:
         """When `check` is due."""
-        return min((when for when in (self.turns.deadline, self._overdue.deadline) if when is not None), default=None)
+        waiting, asked = self.turns.deadline, self._overdue.deadline
+        return asked if waiting is None or (asked is not None and asked < waiting) else waiting
 
 
 def _size(message: Perform) -> int:

@@ -420,8 +420,11 @@ class Links:
 
     def deadline(self, now: float) -> float | None:
         """Return when `check` or `release` is due, or at once when messages wait for their turn."""
-        times = (self._check_at, self.doors.deadline, self.backlogs.deadline(now))
-        return min((when for when in times if when is not None), default=None)
+        earliest = self._check_at
+        for when in (self.doors.deadline, self.backlogs.deadline(now)):
+            if when is not None and (earliest is None or when < earliest):
+                earliest = when
+        return earliest
 
     def _watch(self, now: float) -> None:
         if self._check_at is None:
