@@ -61,13 +61,10 @@ class Engine(ABC):
         self._again = False
         """Something is left to be done, at once."""
         self._until_over: dict[Waiter, None] = {}
-        self._why: str | None = None
-        self._cause: BaseException | None = None
-
-    @property
-    def is_over(self) -> bool:
+        self.is_over = False
         """True once it has left, was closed or aborted, or has died."""
-        return self._why is not None
+        self._why = "closed"
+        self._cause: BaseException | None = None
 
     @property
     def cause(self) -> BaseException | None:
@@ -76,7 +73,7 @@ class Engine(ABC):
 
     def closed(self, *, outcome_unknown: bool = False) -> Closed:
         """Return a fresh error that says why it is over."""
-        error = Closed(self._why or "closed", outcome_unknown=outcome_unknown)
+        error = Closed(self._why, outcome_unknown=outcome_unknown)
         error.__cause__ = self._cause
         return error
 
@@ -224,6 +221,7 @@ class Engine(ABC):
         """Stop, at once unless ``politely`` lets what is queued be sent; every call ends in `Closed`."""
         if self.is_over:
             return
+        self.is_over = True
         self._why = why
         self._cause = cause
         self.runtime.stop()

@@ -176,7 +176,9 @@ class _Runtime:
 
     def __init__(self, tls: Tls | None) -> None:
         self.tls = tls
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        own = getattr(loop.time, "__func__", None) is not asyncio.BaseEventLoop.time
+        self.now = loop.time if own else time.monotonic  # the same, but a call less; it is read several times a message
         self.wires: set[AsyncioWire] = set()
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._listener: Listener | None = None
@@ -278,9 +280,6 @@ class _Runtime:
 
     # What a node or client calls
 
-    def now(self) -> float:
-        return self.loop.time()
-
     def civil(self) -> float:
         return time.time()
 
@@ -301,7 +300,7 @@ class _Runtime:
 
     def _fire(self) -> None:
         self._timer = None
-        if self.loop.time() < self._due:
+        if self.now() < self._due:
             self._arm()
         else:
             self.engine.woken()
