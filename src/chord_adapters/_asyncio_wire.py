@@ -131,8 +131,10 @@ class AsyncioWire(asyncio.BufferedProtocol):
         if self._transport is None:
             self._early += bytes(self._runtime.buffer[:nbytes])
         elif self._link is not None:
+            self._scheduled = True  # Answers leave at once, together.
             self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
-            if self._link.backlog:
+            self._flush()
+            if self._link.backlog and not self._link.paused:
                 self._read_on()
 
     def pause_writing(self) -> None:
@@ -148,8 +150,10 @@ class AsyncioWire(asyncio.BufferedProtocol):
         if self._transport is None or self._link is None or self._transport.is_closing():
             return
         if self._link.backlog or (self._paused and not self._link.dialled):
+            self._link.paused = True
             self._transport.pause_reading()
         else:
+            self._link.paused = False
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -173,11 +177,11 @@ class AsyncioWire(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._scheduled = False
-        if not self._paused:
-            self._write()
-        if self._paused or self._transport is None or self._link is None or self._transport.is_closing():
+        if self._paused or self._link is None:
             return
-        if not self._transport.is_reading():
+        if self._link.connection.queued_bytes:
+            self._write()
+        if self._link.paused and not self._paused:
             self._runtime.engine.drained(self._link)
             self._read_on()
 

@@ -125,7 +125,7 @@ class Engine(ABC):
         now = self.runtime.now()
         self.links.received(link, data, now)
         for _ in range(CROWDED_AT_ONCE if link.crowded else AT_ONCE):
-            if not self.links.work_off(link) or self.is_over:
+            if not link.backlog or not self.links.work_off(link) or self.is_over:
                 break
             before, now = now, self.runtime.now()
             if now - before >= SLICE:

@@ -103,6 +103,8 @@ class Link:
     """Since when they have been coming."""
     crowded: bool = False
     """More came at once than is handled at once: it takes turns with the others in small steps."""
+    paused: bool = False
+    """Its wire reads nothing for now, and has to be woken to go on."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False

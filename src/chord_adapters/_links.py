@@ -274,17 +274,19 @@ class Links:
         if link.closed:
             return
         link.used = now
-        greeted = connection.established
-        crowd = [] if greeted or link.dialled else crowd_of(self.inbound.values(), link, self._config)
-        idle = unused(crowd, now)
-        connection.full = bool(crowd) and idle is None
+        greeted, idle = connection.established, None
+        if not greeted and not link.dialled:
+            crowd = crowd_of(self.inbound.values(), link, self._config)
+            idle = unused(crowd, now)
+            connection.full = bool(crowd) and idle is None
         try:
             messages = connection.receive_data(data)
         except DecodeError as error:
             self.counters.garbage += 1
             self._break(link, Standing.DOWN, str(error), now)
             return
-        self.buffers.came(link, now, complete=bool(messages))
+        if link.held or connection.held_bytes:
+            self.buffers.came(link, now, complete=bool(messages))
         if not greeted:
             self._greeted(link, now, idle)
         if messages and not link.closed:
@@ -299,7 +301,7 @@ class Links:
             return False
         if message.source is None or self._may_speak_for(link, message.source.address):
             self._receive(message, link.name)
-        if not link.backlog and link.wire is not None and not link.closed:
+        if link.paused and not link.backlog and link.wire is not None and not link.closed:
             link.wire.wake()  # So that it reads on.
         return not link.closed
 

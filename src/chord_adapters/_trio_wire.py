@@ -105,7 +105,9 @@ class TrioWire:
                 # Who does not read our answers need not ask for more.
                 while link.backlog or (self._sending > HIGH_WATER and not link.dialled):
                     self._drained = trio.Event()
+                    link.paused = True
                     await self._drained.wait()
+                    link.paused = False
                     self._runtime.engine.drained(link)
 
     async def _write(self, link: Link) -> None:

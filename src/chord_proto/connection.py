@@ -198,8 +198,11 @@ class Connection:
 
     def _keep(self, work: bytes | bytearray, offset: int) -> None:
         """Keep what is left of ``work`` from ``offset`` on until more comes."""
+        if offset == len(work):
+            if self._buffer:
+                self._buffer = bytearray()
         # What is left came with the last piece, if anything was taken: each byte moves once, whatever the split.
-        if offset or work is not self._buffer:
+        elif offset or work is not self._buffer:
             self._buffer = bytearray(memoryview(work)[offset:])
 
     def _greet(self, work: bytes | bytearray) -> int:
