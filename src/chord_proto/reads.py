@@ -59,12 +59,12 @@ class Reads:
         """Answer from what is held, or say who answers."""
         ctx, routing = self.ctx, self.ctx.routing
         asker = ctx.asker(message, sender)
-        if message.space == Space.BLOCK and len(message.name) != 20:
+        is_block = message.space == Space.BLOCK
+        if is_block and len(message.name) != 20:
             ctx.refuse(asker, Reason.INVALID)
             return
         held = self.writes.table.get(message.space, message.name)
         held = None if held is None else as_read(held, ctx.civil)
-        is_block = message.space == Space.BLOCK
         if message.through or (is_block and held is not None):
             ctx.answer(asker, Value, held, ())
             return
@@ -76,14 +76,15 @@ class Reads:
         if message.quorum != 1 and not is_block:
             self._read_several(asker, message, place, complete=not back)
             return
-        pending = self.ranges.pending_for(place)
-        others = tuple(dict.fromkeys((*back, *self._others())))
         if self.ranges.decides(place):
             if back:
-                ctx.answer(asker, Elsewhere, others if is_block else back, True)
+                ctx.answer(asker, Elsewhere, self._elsewhere(back) if is_block else back, True)
             else:
-                ctx.answer(asker, Value, held, others if is_block else ())
-        elif pending is None or self.ranges.is_in_question(pending):
+                ctx.answer(asker, Value, held, self._others() if is_block else ())
+            return
+        pending = self.ranges.pending_for(place)
+        others = self._elsewhere(back)
+        if pending is None or self.ranges.is_in_question(pending):
             ctx.refuse(asker, Reason.NOT_READY)
         elif pending.granter is not None:
             ctx.answer(asker, Elsewhere, (pending.granter,), True)
@@ -118,6 +119,10 @@ class Reads:
     def _others(self) -> tuple[Peer, ...]:
         """Return where else the keys that this node owns belong."""
         return tuple(peer for peer in self.ctx.routing.replicas() if peer.id != self.ctx.me.id)
+
+    def _elsewhere(self, back: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        """Return who may hold what this node does not, those that have come ``back`` first."""
+        return tuple(dict.fromkeys((*back, *self._others())))
 
     # The newest of several copies
 
