@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from chord_proto.context import Asker, Context
@@ -109,7 +111,9 @@ class Reads:
         reading = Reading(self._next, asker, message.name, place, message.quorum, deadline, size)
         self.active[reading.number] = reading
         self.ctx.carried += size
-        self._go_on(reading)
+        if not self._settle(reading):
+            # As many as must answer; who is slow to do so, or does not, is not waited for alone.
+            self._ask(reading, self._others()[: self._wanted(reading) - 1])
 
     def _why_not(self, quorum: int, place: int, size: int) -> Reason | None:
         if len(self.active) >= self.ctx.config.max_operations:
@@ -126,12 +130,18 @@ class Reads:
 
     # The newest of several copies
 
+    def _wanted(self, reading: Reading) -> int:
+        """Return how many copies are to be compared, this node's own among them."""
+        return needed(reading.quorum, self.coordinator.ring.width)
+
     def _go_on(self, reading: Reading) -> None:
-        """Ask the replicas that have not answered, unless enough have."""
+        """Ask all replicas that have not answered, unless enough have."""
+        if not self._settle(reading):
+            self._ask(reading, self._others())
+
+    def _ask(self, reading: Reading, peers: Iterable[Peer]) -> None:
         ctx = self.ctx
-        if self._settle(reading):
-            return
-        for peer in self._others():
+        for peer in peers:
             if peer.id not in reading.copies and peer.id not in reading.waiting:
                 purpose = AskedForCopy(reading.number)
                 if ctx.ask(peer, purpose, GetCopy, int(Space.RECORD), reading.name):
@@ -144,15 +154,16 @@ class Reads:
         if reading is None or peer is None:
             return
         reading.waiting.pop(peer.id, None)
-        if isinstance(answer, Value):
-            held = answer.held
-            if held is not None and not self._is_it(held, reading):
-                self.ctx.misbehaved(peer.address, "a copy that is not the one")
-                return
-            reading.copies[peer.id] = held
+        if isinstance(answer, Value) and (answer.held is None or self._is_it(answer.held, reading)):
+            reading.copies[peer.id] = answer.held
             self._settle(reading)
         elif answer is None:
             self._go_on(reading)
+        else:
+            if isinstance(answer, Value):
+                self.ctx.misbehaved(peer.address, "a copy that is not the one")
+            # Others at once; who said nothing of use is asked again later.
+            self._ask(reading, (each for each in self._others() if each.id != peer.id))
 
     def _is_it(self, held: Record, reading: Reading) -> bool:
         asked = held.space == Space.RECORD and held.name == reading.name
@@ -176,7 +187,7 @@ class Reads:
         if not self.ranges.decides(reading.place):
             return False
         reading.copies[ctx.me.id] = self.writes.table.get(Space.RECORD, reading.name)
-        wanted = needed(reading.quorum, self.coordinator.ring.width)
+        wanted = self._wanted(reading)
         answered = [peer for peer in ctx.routing.replicas() if peer.id in reading.copies]
         if len(answered) < wanted:
             return False

@@ -36,22 +36,22 @@ def values(effects: list[Effect]) -> list[bytes | None]:
     return [None if each.held is None else each.held.value for each in sent(Value, effects)]
 
 
-@pytest.mark.parametrize("quorum, answers", [(MAJORITY, 1), (2, 1), (ALL, 2), (3, 2)])
-def test_so_many_are_asked_and_waited_for(quorum: int, answers: int) -> None:
+@pytest.mark.parametrize("quorum, places", [(MAJORITY, [60]), (2, [60]), (ALL, [60, 100]), (3, [60, 100])])
+def test_so_many_are_asked_and_waited_for(quorum: int, places: list[int]) -> None:
     """With its own copy the owner needs one less; equal copies are answered at once, and sent to nobody."""
     rig, node = owner(OLD)
     effects = [get(rig, node, quorum)]
     asked = sent(GetCopy, effects[0])
-    assert {(60, 0, KEY), (100, 0, KEY)} == {(each.target, each.space, each.name) for each in asked}
+    assert [(place, 0, KEY) for place in places] == [(each.target, each.space, each.name) for each in asked]
     effects += [rig.reply(each, Value, OLD, ()) for each in asked]
-    assert [[b"old"] if index == answers else [] for index in range(3)] == [values(each) for each in effects]
+    assert [*([] for _ in places), [b"old"]] == [values(each) for each in effects]
     assert [] == [copy for each in effects for copy in sent(Replicate, each)]
 
 
 def test_a_newer_copy_is_written_back_before_it_is_told() -> None:
     """One replica knows a newer version: the read ends once a majority has it durably, the owner among them."""
     rig, node = owner(OLD, durable=False)
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     effects = rig.reply(first, Value, NEW, ())
     assert ([], {60, 100} - {first.target or 0}) == (
         values(effects),
@@ -65,7 +65,7 @@ def test_a_newer_copy_is_written_back_before_it_is_told() -> None:
 def test_a_stale_replica_is_repaired_by_the_read() -> None:
     """The owner has the newest, the one that answers first has not: it gets the copy before the read ends."""
     rig, node = owner(NEW)
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     effects = rig.reply(first, Value, OLD, ())
     assert [] == values(effects)
     copy = next(each for each in sent(Replicate, effects) if each.target == first.target)
@@ -76,14 +76,14 @@ def test_a_stale_replica_is_repaired_by_the_read() -> None:
 def test_nothing_and_a_deletion_are_answers_too() -> None:
     """A majority that has nothing says so; a deletion is the newest version like any other."""
     rig, node = owner()
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     (nothing,) = sent(Value, rig.reply(first, Value, None, ()))
     assert (None, ()) == (nothing.held, nothing.replicas)
     rig, node = owner(OLD)
     gone = record_at(5, None, 2)
-    first, second = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     effects = rig.reply(first, Value, gone, ())
-    assert [None] == values(effects) + values(rig.reply(second, Value, gone, ()))
+    assert [None] == values(effects + [each for copy in sent(Replicate, effects) for each in rig.reply(copy, Done)])
 
 
 def test_a_replica_refuses_who_is_not_the_owner() -> None:
@@ -124,10 +124,11 @@ def test_too_few_addresses_are_get_no_answer() -> None:
 def test_a_copy_of_something_else_counts_for_nothing() -> None:
     """A replica that answers with another record, or with nonsense, has not answered."""
     rig, node = owner(OLD)
-    first, second = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     effects = rig.reply(first, Value, record_at(6, b"other", 3), ())
     (misbehaved,) = only(Misbehaved, effects)
     assert ([], peer(first.target or 0).address) == (values(effects), misbehaved.address)
+    (second,) = sent(GetCopy, effects)
     assert [b"old"] == values(rig.reply(second, Value, OLD, ()))
 
 
@@ -178,17 +179,27 @@ def test_a_replica_that_fails_is_made_up_for() -> None:
 
 
 def test_whoever_refused_is_asked_again() -> None:
-    """Soon after, and once; who has not answered yet is not asked twice."""
+    """The others at once, and soon after also who refused; who has not answered yet is not asked twice."""
     rig, node = owner(OLD)
-    first, _ = sent(GetCopy, get(rig, node))
-    rig.reply(first, Refused, Reason.NOT_OWNER)
+    (first,) = sent(GetCopy, get(rig, node))
+    (second,) = sent(GetCopy, rig.reply(first, Refused, Reason.NOT_OWNER))
+    assert {60, 100} == {first.target, second.target}
     assert [first.target] == [each.target for each in sent(GetCopy, rig.tick(node, 0.13))]
+
+
+def test_who_is_slow_is_not_waited_for_alone() -> None:
+    """After a short while the others are asked, too, and one of them is enough."""
+    rig, node = owner(OLD)
+    (first,) = sent(GetCopy, get(rig, node))
+    (second,) = sent(GetCopy, rig.tick(node, 0.13))
+    assert {60, 100} == {first.target, second.target}
+    assert [b"old"] == values(rig.reply(second, Value, OLD, ()))
 
 
 def test_a_copy_that_was_refused_is_written_back_again() -> None:
     """The read ends when the replica has taken it."""
     rig, node = owner(NEW)
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     copies = sent(Replicate, rig.reply(first, Value, OLD, ()))
     for copy in copies:
         rig.reply(copy, Refused, Reason.BUSY)
@@ -201,7 +212,7 @@ def test_reads_do_not_mix() -> None:
     """Each of two reads of the same record has its own copies, and its own answer."""
     rig, node = owner(OLD)
     questions = [sent(GetCopy, get(rig, node, number=number)) for number in (1, 2)]
-    for number, (first, _) in reversed([*enumerate(questions, start=1)]):
+    for number, (first,) in reversed([*enumerate(questions, start=1)]):
         (answer,) = sent(Value, rig.reply(first, Value, OLD, ()))
         assert (number, OLD) == (answer.request, answer.held)
 
@@ -218,7 +229,7 @@ def test_reads_have_a_bound() -> None:
 def test_a_read_that_has_ended_leaves_no_timer(held: Record | None) -> None:
     """Neither in a ring of one, which answers at once, nor after others have answered."""
     rig, node = owner(*filter(None, [held]))
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     rig.reply(first, Value, held, ())
     alone = Rig().add(10, records=filter(None, [held]))
     rig.take(alone, alone.create(now=rig.now))
@@ -238,7 +249,7 @@ def test_a_value_that_expires_while_it_is_written_back_is_not_told() -> None:
     """It had one when the read found it: name, version and when it expired are what is left for the reader."""
     rig, node = owner(OLD, durable=False)
     mortal, gone = (Record(0, KEY, value, version(2), 2, int(rig.now * 1000) + 500) for value in (b"new", None))
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     rig.reply(first, Value, mortal, ())
     rig.now += 0.5
     (answer,) = sent(Value, rig.flush_writes())
@@ -288,7 +299,7 @@ def test_a_full_table_takes_no_copy_that_a_read_has_found(mine: Record | None, r
     node = rig.member(10, before=200, after=[60, 100, 150])
     rig.receive(node, request(Replicate, peer(60), node, (mine or record_at(6),), False, number=7))
     rig.under_way.clear()
-    first, _ = sent(GetCopy, get(rig, node))
+    (first,) = sent(GetCopy, get(rig, node))
     effects = rig.reply(first, Value, NEW if mine is None else None, ())
     assert reasons == [each.reason for each in sent(Refused, effects)]
     assert 1 == node.stats().records
