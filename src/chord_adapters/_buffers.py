@@ -20,34 +20,30 @@ class Buffers:
         self._config = config
         self.received = 0
         """Bytes that have come of frames that are not complete."""
-        self._room = config.max_buffered_bytes
+        self.room = config.max_buffered_bytes
         """So many bytes may be queued before it is counted again how many wait."""
         self._counted = -RECOUNTED
-
-    def queued(self, size: int) -> None:
-        """So many bytes more wait to be sent."""
-        self._room -= size
 
     def has_room(self, link: Link) -> bool:
         """Tell whether more may be queued on a connection; what comes on top is dropped, and repeated by who misses it."""
         return link.connection.queued_bytes <= UNWATCHED or (
-            self._room > 0 and link.queued() < self._config.max_buffered_bytes_per_connection
+            self.room > 0 and link.queued() < self._config.max_buffered_bytes_per_connection
         )
 
     def unread(self, all_links: Callable[[], list[Link]], now: float) -> list[Link]:
-        """Count what waits to be sent, if that may be too much; return who is to be closed then.
+        """Count what waits to be sent, since that may be too much; return who is to be closed then.
 
         That is who reads nothing, and of these, or of all, who has most to read.
         """
-        if self._room > 0 or now - self._counted < RECOUNTED:
+        if now - self._counted < RECOUNTED:
             return []
         self._counted, links = now, all_links()
-        self._room = self._config.max_buffered_bytes - sum(each.queued() for each in links)
+        self.room = self._config.max_buffered_bytes - sum(each.queued() for each in links)
         away: list[Link] = []
         for link in sorted(links, key=lambda each: (each.stalled is not None, each.queued()), reverse=True):
-            if self._room > 0:
+            if self.room > 0:
                 break
-            self._room += link.queued()
+            self.room += link.queued()
             away.append(link)
         return away
 

@@ -175,8 +175,13 @@ class Engine(ABC):
         """Start an operation, or put it in the line; raises `Closed`."""
         if self.is_over:
             raise self.closed()
-        ticket = self.turns.draw(operation, self.runtime.now() + timeout, self.runtime.waiter(), place)
-        self._safely(self._nothing)
+        asked = operation, self.runtime.now() + timeout, self.runtime.waiter(), place
+        if self.turns.room:
+            ticket = self.turns.begin(*asked)
+            self._safely(self._begin, ticket)
+        else:
+            ticket = self.turns.draw(*asked)
+            self._safely(self._nothing)
         return ticket
 
     def abandon(self, ticket: Ticket) -> None:

@@ -124,8 +124,9 @@ class Links:
                 self.counters.dropped += 1
             link.waiting.append(message)
             return
-        for away in self.buffers.unread(self._all, now):
-            self._crowd_out(away, now)
+        if self.buffers.room <= 0:
+            for away in self.buffers.unread(self._all, now):
+                self._crowd_out(away, now)
         if link.closed or not self.buffers.has_room(link):
             self.counters.dropped += 1
             return
@@ -148,12 +149,13 @@ class Links:
         return sum(each.queued() for each in self._all())
 
     def _queue(self, link: Link, message: Message) -> None:
-        before = link.connection.queued_bytes
+        connection = link.connection
+        before = connection.queued_bytes
         try:
-            link.connection.send(message)
+            connection.send(message)
         except LocalProtocolError:
             self.counters.unsendable += 1
-        self.buffers.queued(link.connection.queued_bytes - before)
+        self.buffers.room -= connection.queued_bytes - before
 
     def dial(self, address: Address, now: float) -> Link:
         """Return the connection to ``address``, dialling it unless there is one; one dial at a time an address."""

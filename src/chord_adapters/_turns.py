@@ -114,10 +114,16 @@ class Turns:
         """Return a new ticket, the last in its line."""
         self._number += 1
         ticket = Ticket(self._number, operation, deadline, waiter, place, line)
-        if line or not self.room:  # Who has their turn at once cannot wait too long.
-            self._deadlines.arm((_DEADLINE, ticket.number), deadline)
+        self._deadlines.arm((_DEADLINE, ticket.number), deadline)
         self._waiting[ticket.number] = ticket
         self._lines.setdefault(line, {})[ticket.number] = ticket
+        return ticket
+
+    def begin(self, operation: Operation, deadline: float, waiter: Waiter, place: int | None = None) -> Ticket:
+        """Put an operation of the process's own under way at once, for which there is `room`; return its ticket."""
+        self._number += 1
+        ticket = self.under_way[self._number] = Ticket(self._number, operation, deadline, waiter, place)
+        self._count(ticket, 1)
         return ticket
 
     def longest(self) -> tuple[str, int]:
