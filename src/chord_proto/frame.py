@@ -154,10 +154,10 @@ class Frame:
         timers, routing = ctx.timers, ctx.routing
         predecessor, completed = routing.predecessor, self.ranges.completed if self._whole else 0
         try:
-            deadline = timers.deadline
-            if deadline is not None and ctx.now - deadline > ctx.config.late_tolerance:
+            late = ctx.now - ctx.config.late_tolerance
+            if (deadline := timers.deadline) is not None and deadline < late:
                 ctx.grant_fresh_timeouts()
-            if ctx.now - before > ctx.config.late_tolerance and ctx.now - before >= ctx.config.shortest_suspicion:
+            if before < late and ctx.now - before >= ctx.config.shortest_suspicion:
                 self._slept()
             handler(*args)
             self._settle()

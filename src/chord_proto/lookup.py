@@ -122,9 +122,9 @@ class Lookups:
             peers = routing.closest_preceding(message.place, max(1, ctx.config.lookup_candidates - 1))
             successor = routing.successors[0] if routing.successors else None
             if successor is not None:
-                peers = [peer for peer in peers if peer is not successor and peer != successor] + [successor]
+                peers = [peer for peer in peers if peer.id != successor.id] + [successor]
             # Those after the place lead nowhere, but tell who doubts an answer, or finds those before the place dead.
-            peers += [peer for peer in self._after(message.place) if peer != successor]
+            peers += [peer for peer in self._after(message.place) if successor is None or peer.id != successor.id]
             ctx.answer(asker, Closer, tuple(peers))
 
     def _after(self, place: int) -> list[Peer]:

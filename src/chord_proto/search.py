@@ -135,6 +135,8 @@ class Search:
         """Who owns the place if nobody before it does; None while nobody is known who may."""
         if self.claim is not None:
             return self.claim.outcome.owner
+        if not self.owners and not self.claims:
+            return None
         owners = [hint.peer for hint in self.owners]
         owners += [claim.outcome.owner for claim in self.claims if claim.outcome.owner.id in self.fresh]
         return max(owners, key=lambda owner: self._behind(owner.id), default=None)
@@ -154,14 +156,12 @@ class Search:
 
         Of possible owners, and in doubt of the others, up to ``most`` count.
         """
-        peers, in_doubt, best = tuple(peers), self.in_doubt, self.best
+        peers, in_doubt, best, place = tuple(peers), self.in_doubt, self.best, self.place
         if teller is not None and in_doubt:
             self._vote(peers, teller)
         elif teller is not None:
             self.told.append((teller, peers[: self.room]))
-        known = {hint.peer.id for hint in self.hints}
-        if self.owners:
-            known.update(hint.peer.id for hint in self.owners)
+        known = {hint.peer.id for hint in self.hints + self.owners}
         began = self.asked.get(teller) if teller is not None else None
         limit = self.farthest if self.claim is not None or not in_doubt else None
         nearer = further = 0
@@ -170,7 +170,7 @@ class Search:
             if peer_id in self.asked or peer_id in known or peer_id == self.me.id or peer_id in suspects:
                 continue
             known.add(peer_id)
-            if best is not None and not in_doubt and between(best.id, peer_id, self.place):
+            if best is not None and not in_doubt and between(best.id, peer_id, place):
                 kind = self.hints
             elif not self._is_after(peer):
                 further += 1
@@ -212,7 +212,8 @@ class Search:
             best = self.best.id
             hints = self.hints = [hint for hint in hints if between(best, hint.peer.id, place)]
         if len(hints) > 1 and not silent and not self.in_doubt:
-            hints.sort(key=lambda hint: self._before(hint.peer.id))
+            circle = (1 << self.bits) - 1
+            hints.sort(key=lambda hint: (place - hint.peer.id) & circle)
             del hints[self.room :]
         elif len(hints) > 1:
             steps = self.steps if self.in_doubt else {}
