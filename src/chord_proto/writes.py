@@ -161,7 +161,7 @@ class Writes:
     def expire(self) -> None:
         """Forget the values of what has expired, durably; names and versions stay, so that nothing comes back."""
         left = () if self.failed else tuple(self.table.expired(self.ctx.civil, _EXPIRED_AT_ONCE))
-        going = {name for each in self.pending.values() for name in each.dropped}
+        going = self._going()
         left = tuple(item for item in left if (item.space, item.name) not in self.accepted.keys() | going)
         if left:
             self._write(left, (), None)
@@ -180,10 +180,15 @@ class Writes:
 
     def drop(self, names: tuple[Name, ...]) -> None:
         """Forget records durably, those that are not being forgotten already."""
-        going = {name for each in self.pending.values() for name in each.dropped} - self.accepted.keys()
+        going = self._going()
         names = tuple(name for name in names if name not in going)
         if names:
             self._write((), names, None)
+
+    def _going(self) -> set[Name]:
+        """Return what is being forgotten; what was accepted after that is not."""
+        dropped = ((name, number) for number, each in self.pending.items() for name in each.dropped)
+        return {name for name, number in dropped if name not in self.accepted or self.accepted[name][1] < number}
 
     def drop_outdated(self) -> None:
         """Forget the named records of earlier lives, from here on and durably; what was written since stays."""

@@ -292,7 +292,7 @@ def sizes(subject: Node) -> dict[str, tuple[int, int]]:
 
 MOST_KEPT = 64
 """What a table may hold that has no bound of its own in Config: each of the small bounds leaves it much smaller."""
-_MOST_OF = {"timers._heap": 64 + 3 * 64}
+_MOST_OF = {"timers._heap": 64 + 3 * 64, "coordinator.decided": 4096, "writes.replaced": 4096}
 """Tables with other bounds."""
 _LAYERS = (
     *("ring", "lookups", "membership", "finger_table", "merge", "writes", "syncs", "ranges", "coordinator", "reads"),

@@ -377,6 +377,21 @@ def test_what_is_about_to_be_forgotten_is_not_written_again() -> None:
     assert 0 == node.stats().records
 
 
+def test_a_deletion_that_is_not_durable_yet_is_forgotten_once() -> None:
+    """However often the owner asks: what waits for a disk that hangs does not grow."""
+    rig = Rig(QUICK, durable=False)
+    node = rig.member(10, before=200, after=[60, 100, 150])
+    rig.take(node, node.wall(1.0, now=rig.now))
+    rig.receive(node, request(Replicate, peer(200), node, (record_at(180, None, 5),), True, number=1))
+    before = node.stats().pending_writes
+    for number in range(2, 6):
+        entry = Summary(0, name_at(180), version(5))
+        rig.receive(node, request(Collect, peer(200), node, (entry,), number=number))
+    assert before + 1 == node.stats().pending_writes
+    rig.flush_writes()
+    assert 0 == node.stats().records
+
+
 def test_what_was_written_after_its_deletion_is_not_to_be_forgotten() -> None:
     """A replica refuses to forget it, and with it all that it is named with."""
     rig = Rig(attrs.evolve(QUICK, grace_period=1.0, repair_interval=0.2))
