@@ -334,6 +334,22 @@ def test_messages_are_told_with_the_name_they_came_by() -> None:
     assert world.received == [(_answer(), A), (_answer(), "in:1")]
 
 
+def test_a_wire_is_woken_only_to_send_or_to_read_on() -> None:
+    """What comes wakes nobody, unless nothing more was read until it was handled."""
+    world = World()
+    link, wire = world.accept()
+    other = world.greet(link)
+    before = wire.wakes
+    other.send(PING)
+    world.hear(link, other.data_to_send())
+    assert (1, 0) == (len(world.received), wire.wakes - before)
+    link.paused = True
+    other.send(PING)
+    other.send(PING)
+    world.hear(link, other.data_to_send())
+    assert (3, 1) == (len(world.received), wire.wakes - before)
+
+
 def test_the_longest_unused_makes_way() -> None:
     """Over the bound of dialled connections the one unused for longest is closed, and nobody is called unreachable."""
     world = World(max_dialled=2)
