@@ -210,10 +210,11 @@ async def test_the_body_s_exception_counts_more_than_the_death(backend: Backend)
 def _break(node: Node) -> None:
     """Let the node's next input fail in a way that must not happen."""
 
-    def tick(now: float) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    node._driver._finish_turn = lambda: tick(0.0)  # type: ignore[method-assign]
+    node._driver._begin = fail  # type: ignore[method-assign, assignment]
+    node._driver._finish_turn = fail  # type: ignore[method-assign]
 
 
 async def test_operations_before_membership_wait_then_fail(backend: Backend) -> None:
