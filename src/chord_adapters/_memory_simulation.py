@@ -12,7 +12,7 @@ from chord_adapters._memory_host import NEVER, Handle, Host, InFlight, Logged, S
 from chord_adapters._memory_links import MICROS, Links, Micros
 from chord_proto.connection import common_version
 from chord_proto.effects import Effect, Finished, Send, Stopped, Write
-from chord_proto.errors import DecodeError
+from chord_proto.errors import DecodeError, LocalProtocolError
 from chord_proto.messages import Answer, Message
 from chord_proto.node import Node
 from chord_proto.operations import Failed, Failure, Result
@@ -366,8 +366,13 @@ class Simulation:
         """Return what the receiver reads in the version that the two agree on; None if they cannot, or it cannot read it."""
         version = common_version(receiver.setup.versions, source.setup.versions)
         if version is not None:
+            try:
+                data = self._codec_of(source, version).encode(message)
+            except LocalProtocolError:  # That version has no such message.
+                self.lost += 1
+                return None
             with suppress(DecodeError):
-                return self._codec_of(receiver, version).decode(self._codec_of(source, version).encode(message))
+                return self._codec_of(receiver, version).decode(data)
         self.lost += 1
         self._break(source, receiver.address)
         return None

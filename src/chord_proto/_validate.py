@@ -15,7 +15,7 @@ from chord_proto.places import Arc
 from chord_proto.routing import Known
 
 _REASONS = frozenset(int(reason) for reason in Reason)
-_FROM_SOMEBODY = (Answer, Notify)
+_FROM_SOMEBODY = (Answer, Notify, messages.Reached)
 
 
 def _with(first: Peer | None, *others: Peer) -> tuple[Peer, ...]:
@@ -27,6 +27,8 @@ _NAMED: dict[type, Callable[[Any], tuple[Peer, ...]]] = {
     messages.Pong: lambda message: message.predecessors,
     messages.Found: lambda message: (message.predecessor, *message.successors),
     messages.Closer: lambda message: message.peers,
+    messages.Forward: lambda message: (message.asker,),
+    messages.Reached: lambda message: (message.predecessor, *message.successors),
     messages.Elsewhere: lambda message: message.peers,
     messages.Value: lambda message: message.replicas,
     messages.Acknowledged: lambda message: message.acked,
@@ -37,7 +39,7 @@ _NAMED: dict[type, Callable[[Any], tuple[Peer, ...]]] = {
 """The peers that a message of each class names, other than its sender."""
 
 
-def _place(message: messages.FindSuccessor | messages.GetKeys, limit: int) -> str | None:
+def _place(message: messages.FindSuccessor | messages.Forward | messages.GetKeys, limit: int) -> str | None:
     return None if 0 <= message.place < limit else "a place beyond the circle"
 
 
@@ -58,6 +60,7 @@ def _reason(message: messages.Refused, limit: int) -> str | None:
 
 _FIELDS: dict[type, Callable[[Any, int], str | None]] = {
     messages.FindSuccessor: _place,
+    messages.Forward: _place,
     messages.GetKeys: _place,
     messages.TakeOver: _arc,
     messages.Granted: _arc,

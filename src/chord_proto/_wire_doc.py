@@ -10,12 +10,12 @@ from chord_proto import _wire_hello as hello
 from chord_proto import blocks
 from chord_proto._wire_fields import Kinds, field_types
 from chord_proto._wire_peers import MAX_ADDRESS, PeerTable
-from chord_proto._wire_types import MESSAGES, OPERATIONS, RESULTS, TAGGED
+from chord_proto._wire_types import INSTEAD, MESSAGES, OPERATIONS, RESULTS, SINCE, TAGGED
 from chord_proto.connection import LENGTH_SIZE
 from chord_proto.identifiers import CONTENT_BITS
 from chord_proto.messages import Answer, Grant, Message, Reason, Record, Request, Space, Summary
 from chord_proto.operations import Change, Entry, Hop
-from chord_proto.wire import WIRE_VERSION
+from chord_proto.wire import OLDEST_VERSION, WIRE_VERSION
 
 _REPLIES = {
     hello.Reply.WELCOME: ("Frames of the agreed version follow, both ways.", "the version, 0"),
@@ -41,7 +41,7 @@ def _opening() -> Iterable[str]:
         "",
     )
     yield from _text(f"""
-        Version {WIRE_VERSION}. All numbers outside MessagePack are unsigned and big-endian. A connection is a stream
+        Versions {OLDEST_VERSION} to {WIRE_VERSION}. All numbers outside MessagePack are unsigned and big-endian. A connection is a stream
         (TCP, perhaps TLS) that one process, the *initiator*, opens to the address of another, the *acceptor*.
     """)
     yield from ("## Opening a connection", "")
@@ -77,8 +77,8 @@ def _opening() -> Iterable[str]:
         ("code", "name", "meaning", "details"), [(code, code.name, *_REPLIES[code]) for code in hello.Reply]
     )
     yield from _text("""
-        The version is the highest that both speak. An initiator that speaks a single one may send frames right behind
-        its hello.
+        The version is the highest that both speak. An initiator may send frames right behind its hello, before it is
+        welcomed, if they are the same in all versions that it speaks.
     """)
 
 
@@ -115,9 +115,17 @@ def _messages() -> Iterable[str]:
         out.
     """)
     yield from _fields(Request, field_types(Message))
+    yield from _text(f"""
+        To who does not know a message it is not sent. {" ".join(_stand_ins())}
+    """)
     for number, cls in MESSAGES.items():
         kind, base = next(entry for entry in _KINDS if issubclass(cls, entry[1]))
-        yield from _described(f"0x{number:02x} {cls.__name__} ({kind})", cls, field_types(base))
+        since = f", since version {SINCE[cls]}" if cls in SINCE else ""
+        yield from _described(f"0x{number:02x} {cls.__name__} ({kind}{since})", cls, field_types(base))
+
+
+def _stand_ins() -> Iterable[str]:
+    return (f"*{cls.__name__}* becomes *{other.__name__}*, of its first fields." for cls, other in INSTEAD.items())
 
 
 def _parts() -> Iterable[str]:

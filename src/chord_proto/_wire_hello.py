@@ -28,7 +28,7 @@ from chord_proto._wire_peers import MAX_ADDRESS
 from chord_proto.errors import DecodeError
 from chord_proto.identifiers import CONTENT_BITS
 from chord_proto.peer import Address
-from chord_proto.wire import WIRE_VERSION
+from chord_proto.wire import OLDEST_VERSION, WIRE_VERSION
 
 MARK = b"\x89ChordH\n"
 """What a hello begins with; no text and no other protocol does."""
@@ -77,7 +77,7 @@ class Hello:
     network: str
     bits: int = 160
     address: Address = ""
-    versions: tuple[int, int] = (WIRE_VERSION, WIRE_VERSION)
+    versions: tuple[int, int] = (OLDEST_VERSION, WIRE_VERSION)
     """Lowest and highest wire version that it speaks."""
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Which number stands for which message, operation and result.
 
-Numbers are for good: a class that goes leaves its number unused, a new one takes a new number, and a field that
-comes or goes makes a new wire version.
+Numbers are for good: a class that goes leaves its number unused, a new one takes a new number and is of a new wire
+version, and a field that comes or goes makes a new wire version.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x20: m.FindSuccessor,
     0x21: m.Found,
     0x22: m.Closer,
+    0x23: m.Forward,
+    0x24: m.Reached,
     # Records
     0x30: m.GetRecord,
     0x31: m.Value,
@@ -56,6 +58,12 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x51: m.Performed,
 }
 """The first byte of a frame's body, and what follows it."""
+
+SINCE: dict[type[m.Message], int] = {m.Forward: 2, m.Reached: 2}
+"""The wire version with which a message came; all others were there from the beginning."""
+
+INSTEAD: dict[type[m.Message], type[m.Message]] = {m.Forward: m.FindSuccessor}
+"""As what a message is sent to who does not know it: as one whose fields are the first ones of its own."""
 
 OPERATIONS: dict[int, type[o.Operation]] = {
     1: o.Locate,

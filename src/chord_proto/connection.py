@@ -2,7 +2,7 @@
 
 The side that dialled (the initiator) says hello, the other (the acceptor) replies with a welcome or with one refusal
 of fixed size; then both send frames, a length of four bytes (big-endian) and the body that `chord_proto.wire`
-makes.  An initiator that speaks a single wire version need not wait for the welcome.
+makes.  An initiator need not wait for the welcome with what is the same in all versions that it speaks.
 
 An adapter passes in what it read and sends what it is given::
 
@@ -57,7 +57,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_ahead", "_buffer", "_codec", "_failure", "_held", "_hello", "_initiator", "_max_frame", "_out", "_over",
+        "_buffer", "_codec", "_failure", "_held", "_hello", "_initiator", "_max_frame", "_newest", "_out", "_over",
         "established", "full", "queued_bytes", "refused", "remote_address", "version",
     )  # fmt: skip
 
@@ -67,16 +67,16 @@ class Connection:
         if not 1 <= max_frame <= _MAX_LENGTH:
             raise ValueError(f"max_frame must be 1 to {_MAX_LENGTH}")
         self._initiator = initiator
-        self._ahead = initiator and hello.versions[0] == hello.versions[1]
-        """Frames need not wait for the welcome."""
         self._hello = hello
-        self._codec = codec
+        self._newest = codec
+        self._codec = codec.speaking(hello.versions[0])
+        """Of the version that was agreed on; before that, of the earliest that this side speaks."""
         self._max_frame = max_frame
         self._buffer = bytearray()
         """What was received of a hello, reply or frame that is not complete."""
         self._out: list[bytes] = []
-        self._held: list[bytes] = []
-        """Frames that have to wait for the end of the hello exchange."""
+        self._held: list[tuple[Message, int]] = []
+        """What has to wait for the end of the hello exchange, and how many bytes it is counted for."""
         self._over = False
         self._failure: str | None = None
         self.full: bool = False
@@ -115,15 +115,19 @@ class Connection:
         Raises `LocalProtocolError`, and queues nothing, for a message that the codec refuses or that is longer
         than ``max_frame``.
         """
-        body = self._codec.encode(message)
+        waits = not self.established and not (self._initiator and self._codec.knows(message))
+        body = (self._newest if waits else self._codec).encode(message)
         if len(body) > self._max_frame:
             name = type(message).__name__
             raise LocalProtocolError(f"{name} takes {len(body)} bytes, more than a frame's {self._max_frame}")
         if self._over:
             return
-        out = self._out if self.established or self._ahead else self._held
-        out += (_LENGTH.pack(len(body)), body)
-        self.queued_bytes += LENGTH_SIZE + len(body)
+        size = LENGTH_SIZE + len(body)
+        if waits:
+            self._held.append((message, size))
+        else:
+            self._out += (_LENGTH.pack(len(body)), body)
+        self.queued_bytes += size
 
     def data_to_send(self) -> bytes:
         """Return all that waits to be sent, in one piece, and forget it; ``b""`` when nothing waits."""
@@ -262,8 +266,12 @@ class Connection:
         """End the hello exchange well: what was held back may go."""
         self.established = True
         self.version = version
-        self._out += self._held
-        self._held.clear()
+        self._codec = self._newest.speaking(version)
+        held, self._held = self._held, []
+        for message, size in held:
+            self.queued_bytes -= size
+            if self._codec.knows(message):
+                self.send(message)
 
     def _refuse(self, reason: str, reply: bytes = b"") -> None:
         """End the hello exchange for good: nothing is sent but the one refusal, nothing is read any more."""

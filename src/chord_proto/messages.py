@@ -31,6 +31,7 @@ __all__ = [
     "Done",
     "Elsewhere",
     "FindSuccessor",
+    "Forward",
     "Found",
     "GetClaim",
     "GetCopies",
@@ -53,6 +54,7 @@ __all__ = [
     "Ping",
     "Pong",
     "PutRecord",
+    "Reached",
     "Reason",
     "Record",
     "Refused",
@@ -179,6 +181,33 @@ class Closer(Answer):
     """Peers that lie closer before the place, closest first."""
 
     peers: tuple[Peer, ...]
+
+
+@record
+class Forward(Request):
+    """Ask who owns this place, or pass the question on to somebody closer before it, and say `Done` at once.
+
+    Whoever can say who owns the place tells ``asker``, in its life ``life``, by `Reached` with this ``number``, unless the
+    asker is the sender: that gets an answer, as to `FindSuccessor`.  So does every sender whose question is not passed on,
+    and goes on with it.  ``hops``: how often it has been passed on.
+    """
+
+    place: int
+    asker: Peer
+    life: int
+    number: int
+    hops: int
+
+
+@record
+class Reached(Message):
+    """To the asker of a question that was passed on: what `Found` says, with the question's number and number of hops."""
+
+    number: int
+    hops: int
+    predecessor: Peer
+    successors: tuple[Peer, ...]
+    came_round: bool
 
 
 # Records (section 7)
@@ -431,5 +460,5 @@ AnyMessage: TypeAlias = (
     Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
-    | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed
+    | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed | Forward | Reached
 )  # fmt: skip

@@ -53,6 +53,8 @@ MESSAGES: dict[str, m.Message] = {
     "FindSuccessor": m.FindSuccessor(**TO_B, request=1, place=2**160 - 1),
     "Found": m.Found(**TO_B, request=1, predecessor=C, successors=(D, A), came_round=False),
     "Closer": m.Closer(**TO_B, request=1, peers=(C,)),
+    "Forward": m.Forward(**TO_B, request=1, place=2**160 - 1, asker=C, life=5, number=2**63 - 1, hops=3),
+    "Reached": m.Reached(**TO_B, number=2**63 - 1, hops=4, predecessor=C, successors=(D, A), came_round=False),
     "GetRecord": m.GetRecord(**TO_B, request=1, space=0, name=b"users/42", through=False, quorum=1),
     "Value": m.Value(**TO_B, request=1, held=RECORD, replicas=(B, C)),
     "Value, absent": m.Value(**TO_B, request=1, held=None, replicas=()),

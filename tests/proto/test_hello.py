@@ -13,9 +13,12 @@ from chord_proto import messages as m
 from chord_proto._wire_hello import REPLY_SIZE, Reply, pack_reply
 from chord_proto.connection import LENGTH_SIZE, MAX_HELLO, Connection, Hello
 from chord_proto.errors import DecodeError
+from chord_proto.wire import WIRE_VERSION, Codec
 from tests.proto import samples
 from tests.proto.ends import CODEC, HELLO, PING, accepted, dialled, transfer
 
+REACHED, FORWARD = samples.MESSAGES["Reached"], samples.MESSAGES["Forward"]
+PLAIN = m.FindSuccessor(**samples.TO_B, request=1, place=2**160 - 1)
 VECTORS = Path(__file__).parent / "vectors" / "hello.json"
 
 
@@ -29,7 +32,7 @@ def test_hello_and_welcome_establish_both_ends() -> None:
     assert seen == [(False, False), (False, True)]
     assert initiator.established
     for end in (initiator, acceptor):
-        assert end.version == 1
+        assert end.version == WIRE_VERSION
         assert end.refused is None
         assert end.queued_bytes == 0
         assert end.data_to_send() == b""
@@ -46,7 +49,7 @@ def test_the_acceptor_learns_what_the_initiator_claims() -> None:
 
 
 def test_frames_may_follow_the_hello_at_once() -> None:
-    """An initiator of one version does not wait for the welcome, and the answer comes right behind it."""
+    """An initiator does not wait for the welcome, and the answer comes right behind it."""
     initiator, acceptor = dialled(), accepted()
     initiator.send(PING)
     assert transfer(initiator, acceptor) == [PING]
@@ -66,17 +69,35 @@ def test_the_highest_common_version_is_agreed_on(ours: tuple[int, int], theirs: 
     assert (expected, expected) == (initiator.version, acceptor.version)
 
 
-def test_an_initiator_of_several_versions_waits_for_the_welcome() -> None:
-    """Its frames are held back, and counted, until the version is known."""
-    initiator, acceptor = dialled(Hello("chord", versions=(1, 2))), accepted()
+@pytest.mark.parametrize("theirs, heard", [((1, 2), [REACHED]), ((1, 1), [])])
+def test_what_not_every_version_knows_waits_for_the_welcome(theirs: tuple[int, int], heard: list[m.Message]) -> None:
+    """It is held back, and counted, until the version is known, and dropped if that is one which does not know it."""
+    initiator, acceptor = dialled(Hello("chord", versions=(1, 2))), accepted(Hello("chord", versions=theirs))
+    initiator.send(REACHED)
     initiator.send(PING)
     waiting = initiator.queued_bytes
     hello = initiator.data_to_send()
     assert initiator.queued_bytes == waiting - len(hello) > 0
-    assert acceptor.receive_data(hello) == []
+    assert acceptor.receive_data(hello) == [PING]
     transfer(acceptor, initiator)
-    assert transfer(initiator, acceptor) == [PING]
+    assert heard == transfer(initiator, acceptor)
     assert initiator.queued_bytes == 0
+
+
+@pytest.mark.parametrize("theirs, heard", [((1, 2), FORWARD), ((1, 1), PLAIN), ((2, 2), FORWARD)])
+def test_a_question_to_pass_on_is_a_plain_one_to_who_cannot(theirs: tuple[int, int], heard: m.Message) -> None:
+    """Of wire version 1 nobody passes questions on: such a host is asked as ever, and takes no other for a message."""
+    initiator, acceptor = dialled(Hello("chord", versions=(1, 2))), accepted(Hello("chord", versions=theirs))
+    if theirs[0] == 1:
+        initiator.send(FORWARD)
+        assert [PLAIN] == transfer(initiator, acceptor)
+    else:
+        transfer(initiator, acceptor)
+    transfer(acceptor, initiator)
+    initiator.send(FORWARD)
+    assert [heard] == transfer(initiator, acceptor)
+    with pytest.raises(DecodeError):
+        Codec(version=1).decode(Codec().encode(FORWARD))
 
 
 def test_an_acceptor_sends_nothing_before_its_welcome() -> None:
@@ -116,7 +137,7 @@ REFUSALS = {
         ["speaks 2 to 3, we 4 to 9"],
         "VERSION",
     ),
-    "all at once": (Hello("a", 8, versions=(2, 2)), Hello("b", 9), ["version"], ["version"], "VERSION"),
+    "all at once": (Hello("a", 8, versions=(3, 3)), Hello("b", 9), ["version"], ["version"], "VERSION"),
 }
 
 
@@ -206,7 +227,7 @@ def test_a_hello_that_cannot_be_is_garbage(at: int, value: int, reason: str) -> 
         (b"HTTP/1.1 400 Bad Request\r\n", "another protocol"),
         (HELLO.pack(), "another protocol"),
         (b"\x89ChordR\n\x07\x00\x00", "unknown code 7"),
-        (pack_reply(Reply.WELCOME, 2), "version 2, which was not offered"),
+        (pack_reply(Reply.WELCOME, 3), "version 3, which was not offered"),
         (pack_reply(Reply.WELCOME, 0), "version 0, which was not offered"),
     ],
 )

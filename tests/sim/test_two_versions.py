@@ -68,13 +68,14 @@ def pair(*versions: tuple[int, int]) -> tuple[Network, dict[int, Counting]]:
 
 
 @pytest.mark.parametrize(
-    "first, second, agreed", [(THIS, BOTH, 1), (BOTH, THIS, 1), (BOTH, BOTH, 2), (THIS, THIS, 1), (NEXT_ALONE, BOTH, 2)]
+    "first, second, newer",
+    [(THIS, BOTH, False), (BOTH, THIS, False), (BOTH, BOTH, True), (THIS, THIS, False), (NEXT_ALONE, BOTH, True)],
 )
-def test_two_hosts_speak_what_both_know(first: tuple[int, int], second: tuple[int, int], agreed: int) -> None:
+def test_two_hosts_speak_what_both_know(first: tuple[int, int], second: tuple[int, int], newer: bool) -> None:
     """They are one ring, and every message between them is in that version."""
     net, codecs = pair(first, second)
     assert ["b", "a"] == [net.node(address).successors[0].address for address in "ab"]
-    assert [True, False] == [codecs[version].read > 0 for version in (agreed, 3 - agreed)]
+    assert [not newer, newer] == [codecs[version].read > 0 for version in BOTH]
 
 
 def test_hosts_without_a_common_version_do_not_meet() -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for the next wire version: there is only one as yet, and two must be able to live in one ring."""
+"""A stand-in for the next wire version: two must be able to live in one ring, however much they differ."""
 
 from __future__ import annotations
 
