@@ -36,8 +36,11 @@ class Config:
     """How many predecessors a node knows; as many as successors, since replicas are checked both ways."""
     replicas: int = _count(3, 1, 16)
     """R, on how many distinct addresses a record lives; three keep a majority when one dies."""
-    routing: Literal["iterative"] = attrs.field(default="iterative", validator=in_(("iterative",)))
-    """How lookups travel: the asker asks each hop itself."""
+    routing: Literal["iterative", "recursive"] = attrs.field(
+        default="iterative", validator=in_(("iterative", "recursive"))
+    )
+    """How the lookups of operations travel: the asker asks each hop itself, or the first one passes the question on.  All
+    nodes pass on; the first is dearer by half at four hops and loses nothing when a hop fails."""
     max_virtual_nodes: int = _count(64, 1, 65_535)
     """How many places one address may hold; a peer with a higher index is refused."""
 
@@ -126,6 +129,10 @@ class Config:
     """Most writes handed out and not yet reported durable."""
     max_carried_bytes: int = _count(256 * 1024 * 1024)
     """Most bytes of values in the reads and writes that a node coordinates at once, unless a single one has more."""
+    max_forwards: int = _count(2048)
+    """Most lookups of others that a node is passing on; over it who asks is told whom to ask instead."""
+    max_forwards_per_peer: int = _count(512)
+    """Most of these from one connection."""
     max_watchers: int = _count(1024)
     """Most watchers that wait at once for changes of records that a node owns."""
     max_known_peers: int = _count(512, 16)

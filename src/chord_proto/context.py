@@ -71,6 +71,7 @@ class Counters:
     lookups: int = 0
     hops: int = 0
     doubted: int = 0
+    forwarded: int = 0
 
 
 class Context:

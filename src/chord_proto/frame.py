@@ -17,13 +17,14 @@ from chord_proto.graves import Graves
 from chord_proto.lookup import Asked, Lookups
 from chord_proto.membership import Membership
 from chord_proto.merge import Merge
-from chord_proto.messages import Answer, GetNeighbours, Message, Notify, Perform, Reason, Record, Request
+from chord_proto.messages import Answer, GetNeighbours, Message, Notify, Perform, Reached, Reason, Record, Request
 from chord_proto.operations import Describe, Description, Failed, Failure, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
 from chord_proto.quorums import majority
 from chord_proto.ranges import Ranges
 from chord_proto.reads import Reads
+from chord_proto.recursive import PassedOn
 from chord_proto.repair import Repair
 from chord_proto.ring import Ring
 from chord_proto.ring_state import Probe
@@ -34,6 +35,7 @@ from chord_proto.watches import Watches
 from chord_proto.writes import Writes
 
 _MAX_INNER_STEPS = 100_000
+_TOLD_OF_SLOWNESS = (Asked, AskedForTask, PassedOn)
 _LATEST = 2.0**40
 """Seconds; far beyond, a float no longer tells a period from nothing, and timers would be due for ever."""
 
@@ -201,7 +203,7 @@ class Frame:
                 purpose, peer, outcome = ctx.outcomes.pop(0)
                 if type(outcome) is Slow and peer is not None and type(purpose) is not Probe:
                     ring.probe_after(peer)
-                if type(outcome) is not Slow or type(purpose) in (Asked, AskedForTask):
+                if type(outcome) is not Slow or type(purpose) in _TOLD_OF_SLOWNESS:
                     ANSWERED[type(purpose)](self, purpose, peer, outcome)
             elif ctx.departed:
                 self._departed(ctx.departed.pop(0))
@@ -303,6 +305,8 @@ class Frame:
             self._request(message, sender)
         elif isinstance(message, Notify):
             self.ring.on_notify(message, sender)
+        elif isinstance(message, Reached):
+            self.lookups.on_reached(message, sender)
 
     def _request(self, message: Request, sender: Address) -> None:
         ctx = self.ctx

@@ -1,4 +1,4 @@
-"""Iterative lookup: who owns a place (Stoica et al., ToN 2003, section IV; chord.md section 5)."""
+"""Lookup: who owns a place (Stoica et al., ToN 2003, section IV; chord.md section 5)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from chord_proto.context import Context, Purpose, Slow
 from chord_proto.identifiers import between, within
-from chord_proto.messages import Answer, Closer, FindSuccessor, Found
+from chord_proto.messages import Answer, Closer, Done, FindSuccessor, Forward, Found, Reached
+from chord_proto.operations import Hop
 from chord_proto.peer import Address, Peer
 from chord_proto.records import record
+from chord_proto.recursive import Forwards, Patience
 from chord_proto.search import Claim, Hint, Outcome, Search
 from chord_proto.trust import SETTLED
 
@@ -32,11 +34,15 @@ class Asked:
 class Lookups:
     """All lookups of a node."""
 
-    __slots__ = ("_next", "active", "ctx")
+    __slots__ = ("_next", "active", "ctx", "forwards", "patience", "tokens")
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
+        self.forwards = Forwards(ctx)
+        self.patience = Patience(ctx.config)
         self.active: dict[int, Search] = {}
+        self.tokens: dict[int, int] = {}
+        """Which lookup each number belongs to by which an answer is known to come."""
         self._next = 0
 
     def start(
@@ -48,12 +54,13 @@ class Lookups:
         through: Iterable[Peer] = (),
         member: bool = True,
         confirm: bool = False,
+        forward: bool = False,
     ) -> int:
         """Begin a lookup; its `Outcome`, or None when it finds nobody to ask, reaches the handler of ``purpose``.
 
         A member begins with what it knows.  With ``contacts`` (addresses) or ``through`` (peers) only these
         and their answers count, unchecked.  ``confirm``: an owner that has never answered this node is asked itself; else
-        the caller is going to ask it.
+        the caller is going to ask it.  ``forward``: others may pass the question on, if the node is configured so.
         """
         ctx, config = self.ctx, self.ctx.config
         ctx.counters.lookups += 1
@@ -72,6 +79,8 @@ class Lookups:
             search.fill(peers, len(peers))
             if config.lookup_witnesses and ctx.trust.is_lost(ctx.now):
                 self._doubt(search)
+            elif forward and config.routing == "recursive":
+                self._pass_on(search)
         else:
             for peer in through:  # Asked although they may be under suspicion.
                 self._ask(search, Hint(peer, None, peer.id), place)
@@ -86,6 +95,9 @@ class Lookups:
         search = self.active.pop(number, None)
         if search is None:
             return
+        if search.token:
+            del self.tokens[search.token]
+            self.ctx.timers.disarm(("reached", number))
         if search.fresh or search.slow or search.unnamed:
             self.ctx.drop_calls_for(Asked(number))
         if search.strangers:
@@ -109,7 +121,7 @@ class Lookups:
             return Outcome(me, routing.successors, routing.came_round, ())
         return None
 
-    def on_find_successor(self, message: FindSuccessor, sender: Address) -> None:
+    def on_find_successor(self, message: FindSuccessor | Forward, sender: Address) -> None:
         """Answer a question: the owner if it is certain, else several candidates."""
         ctx = self.ctx
         known = self.answer(message.place)
@@ -144,6 +156,8 @@ class Lookups:
         if isinstance(answer, Slow):
             if peer is not None:
                 self._slow(search, peer)
+        elif isinstance(answer, Done) and search.offered and peer is not None and peer == search.first:
+            self._taken(search, peer)
         else:
             if peer is None or peer.id not in search.asked:
                 search.unnamed -= 1
@@ -302,6 +316,84 @@ class Lookups:
             search.strangers[peer.id] = None
         search.begin(hint, about, sent=self.ctx.ask(peer, Asked(search.number), FindSuccessor, about))
 
+    # Questions that others pass on
+
+    def on_forward(self, message: Forward, sender: Address) -> None:
+        """Pass a question on, or tell its asker the answer; answer it oneself to who asks for itself, or if that is not possible."""
+        ctx = self.ctx
+        known = self.answer(message.place)
+        direct = message.source == message.asker
+        if known is not None and not direct:
+            self.forwards.tell(message, known.predecessor, known.successors, known.came_round, hops=message.hops)
+        elif known is not None or not self.forwards.take(message, sender):
+            self.on_find_successor(message, sender)
+            return
+        ctx.answer(ctx.asker(message, sender), Done)
+
+    def _pass_on(self, search: Search) -> None:
+        """Give the question to the closest peer before the place, to pass it on; if it is not relied on, ask as ever."""
+        ctx = self.ctx
+        if not search.hints or not self.patience.relies_on(search.hints[0].peer, ctx.now):
+            return
+        hint = search.hints.pop(0)
+        search.token, search.first, search.offered = ctx.rng.request_id(), hint.peer, True
+        self.tokens[search.token] = search.number
+        fields = search.place, ctx.me, ctx.incarnation, search.token, 0
+        search.begin(hint, search.place, sent=ctx.ask(hint.peer, Asked(search.number), Forward, *fields))
+
+    def _taken(self, search: Search, peer: Peer) -> None:
+        """The question is passed on: wait for the answer, but not for ever, and no more if it has come already."""
+        ctx = self.ctx
+        search.offered = False
+        search.gone.pop(peer.id, None)
+        if search.token:
+            search.taken = True
+            until = self.patience.deadline(search.started, ctx.now, ctx.config)
+            ctx.timers.arm(("reached", search.number), until)
+        else:
+            self._ask_first_again(search, peer)
+
+    def on_not_reached(self, number: int) -> None:
+        """The answer has not come in time: ask on as if nobody had passed the question on."""
+        search = self.active.get(number)
+        if search is not None and search.first is not None:
+            self.patience.lost(search.first, self.ctx.now)
+            self._ask_first_again(search, search.first)
+            self._go_on(search)
+
+    def _ask_first_again(self, search: Search, first: Peer) -> None:
+        """Who took the question may be asked like anybody else."""
+        search.taken = False
+        search.ended(first.id)
+        del search.asked[first.id]
+        search.hints.insert(0, Hint(first, None, first.id))
+
+    def on_reached(self, message: Reached, sender: Address) -> None:
+        """Take the answer to a question that was passed on, whoever gives it: it is as good as any other claim."""
+        ctx = self.ctx
+        search = self.active.get(self.tokens.get(message.number, 0))
+        if search is None or search.first is None or message.source is None:
+            ctx.counters.ignored += 1
+            return
+        first = search.first
+        del self.tokens[search.token]
+        ctx.timers.disarm(("reached", search.number))
+        search.token = 0
+        if search.taken:
+            self._ask_first_again(search, first)
+        if message.successors and within(message.predecessor.id, search.place, message.successors[0].id):
+            self.patience.took(ctx.now - search.started)
+            ctx.counters.hops += min(message.hops, ctx.config.max_hops)
+            search.path.append(Hop(message.source, ctx.now - search.started))
+            found = Outcome(message.predecessor, message.successors, message.came_round, ())
+            self._claimed(search, Claim(first, found, relayed=True))
+            search.name((message.predecessor, found.owner), None, ctx.routing.suspects)
+        else:
+            ctx.misbehaved(sender, "an owner that does not own the place")
+            self.patience.lost(first, ctx.now)
+            self._doubt(search)
+        self._go_on(search)
+
     def _fail(self, search: Search) -> None:
         self.stop(search.number)
         self.ctx.outcomes.append((search.purpose, None, None))
@@ -313,8 +405,11 @@ class Lookups:
         known = ctx.routing.known.get(found.owner.id)
         settled = known is not None and known.answered and ctx.now - known.since >= SETTLED
         for claim in search.wrong_claims():
+            if claim.relayed:  # By whom is not known: anyone on the way.
+                self.patience.misled(claim.teller, ctx.now)
+                continue
             invented = claim.outcome.owner.id in search.gone and not ctx.routing.has_answered(claim.outcome.owner)
             ctx.trust.misled(claim.teller.address, ctx.now, surely=invented or bool(settled))
-        if search.asked and not (search.foreign or search.in_doubt):
+        if (search.asked or search.claims) and not (search.foreign or search.in_doubt):
             ctx.routing.learn_arcs(found.predecessor.id, found.successors, ctx.now)
         ctx.outcomes.append((search.purpose, None, found))

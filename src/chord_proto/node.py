@@ -33,10 +33,14 @@ class Stats:
     lookups: int
     hops: int
     doubted: int
+    forwarded: int
+    """Questions of others that were passed on."""
     operations: int
     requests: int
     served: int
     """Requests of others that are answered later."""
+    passing: int
+    """Questions of others that are being passed on."""
     carried: int
     """Bytes of values in the reads and writes under way that the node coordinates."""
     watchers: int
@@ -252,6 +256,7 @@ class Node(Frame):
             operations=len(self.tasks.active),
             requests=len(self.ctx.calls),
             served=len(self.ctx.in_progress),
+            passing=len(self.lookups.forwards.passing),
             carried=self.ctx.carried,
             watchers=self.watches.count,
             pending_writes=len(self.writes.pending),

@@ -57,10 +57,11 @@ class Question:
 
 @record
 class Claim:
-    """What ``teller`` said of the owner."""
+    """What ``teller`` said of the owner, or ``relayed``: what came of the question that it took to pass on."""
 
     teller: Peer
     outcome: Outcome
+    relayed: bool = False
 
 
 @attrs.define(eq=False)
@@ -79,6 +80,14 @@ class Search:
     """Only the answers count, not what this node knows (for finding the other side of a healed partition)."""
     confirm: bool
     """Whether an owner that has never answered this node is asked itself."""
+    token: int = 0
+    """The number by which the answer is known to a question that was passed on; 0: none was."""
+    first: Peer | None = None
+    """To whom that question was given."""
+    offered: bool = False
+    """It has not said yet whether it takes it."""
+    taken: bool = False
+    """It has taken it, and the answer is still waited for."""
     in_doubt: bool = False
     hints: list[Hint] = attrs.field(factory=list)
     """Peers to be asked for the way: before the place or, in doubt, around it."""
@@ -314,7 +323,7 @@ class Search:
         owner = self.claim.outcome.owner
         if not self.in_doubt or owner.id == self.place or not count:
             return True
-        wrong = {claim.teller.id for claim in self.claims if claim.outcome.owner != owner}
+        wrong = {claim.teller.id for claim in self.claims if claim.outcome.owner != owner and not claim.relayed}
         ends: dict[int, int] = {}
         for peer in self.witnesses:
             if not (peer.id in wrong or peer.id in self.silent or peer.address in doubted or peer == owner):

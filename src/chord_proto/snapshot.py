@@ -23,8 +23,10 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Known": {"heard", "since", "spoke", "srtt", "rttvar"},
     "Routing": {"ids", "peers", "ranks", "salt", "there"},
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
-    "Lookups": {"_next"},
-    "Search": {"number", "started", "path"},
+    "Lookups": {"_next", "tokens"},
+    "Search": {"number", "started", "path", "token"},
+    "Patience": {"_mean", "_spread", "_timeout", "doubted"},
+    "Forward": {"request", "number"},
     "Trust": {"misleading", "once"},
     "Tasks": {"_next", "by_op"},
     "Task": {"number", "deadline", "pause", "write_id", "op", "asker", "lookup"},
@@ -49,7 +51,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Node": {"_dead", "_whole"},
 }  # fmt: skip
 """What a fingerprint leaves out, by class: ids, counters, times, and what only repeats other state."""
-_NUMBERED = frozenset({"active", "calls", "pending"})
+_NUMBERED = frozenset({"active", "calls", "passing", "pending"})
 """Tables whose keys are ids: only their contents tell states apart."""
 
 

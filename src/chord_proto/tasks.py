@@ -259,7 +259,8 @@ class Tasks:
             self._look_up(task)
 
     def _look_up(self, task: Task) -> None:
-        task.lookup = self.lookups.start(task.place, ForTask(task.number), confirm=isinstance(task.operation, Locate))
+        confirm = isinstance(task.operation, Locate)
+        task.lookup = self.lookups.start(task.place, ForTask(task.number), confirm=confirm, forward=True)
 
     def on_located(self, purpose: ForTask, peer: Peer | None, found: Outcome | None) -> None:
         """The lookup ended."""

@@ -205,7 +205,7 @@ def test_known_and_lost_peers(places: list[int]) -> None:
         {"replicas": 17},
         {"stabilize_interval": 0.0},
         {"stabilize_interval_max": 0.5},
-        {"routing": "recursive"},
+        {"routing": "random"},
         {"min_timeout": 2.0},
         {"probe_interval": 31.0},
         {"successors": 64, "max_peers_in_message": 100},

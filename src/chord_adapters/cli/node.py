@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 import attrs
@@ -42,6 +42,7 @@ class _Wanted:
     backend: str
     data: Path | None
     keep_outdated: bool
+    routing: Literal["iterative", "recursive"]
     record: Path | None
     tls: Path | None
     json: bool
@@ -76,6 +77,12 @@ def node(
             help="Keep the records of --data after an absence in which the ring may have deleted some of them.",
         ),
     ] = False,
+    routing: Annotated[
+        Literal["iterative", "recursive"],
+        Parameter(
+            help="Ask each node on the way to a key, or let each pass the question on, which is faster far away."
+        ),
+    ] = "iterative",
     record: Annotated[
         NamedPath | None,
         Parameter(help="Write all that the node is told and does to this new file, for `chord replay`."),
@@ -104,6 +111,7 @@ def node(
         backend=backend,
         data=data,
         keep_outdated=keep_outdated,
+        routing=routing,
         record=record,
         tls=tls,
         json=json,
@@ -138,7 +146,7 @@ def _opened(wanted: _Wanted, tls: Tls | None) -> AbstractAsyncContextManager[Nod
         network=wanted.network,
         record=wanted.record,
         tls=tls,
-        config=Config(keep_outdated=wanted.keep_outdated),
+        config=Config(keep_outdated=wanted.keep_outdated, routing=wanted.routing),
         storage=None if wanted.data is None else _storage(wanted.data),
     )
     return opened

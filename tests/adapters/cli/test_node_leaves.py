@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
+from typing import Any
 
 import anyio
 import attrs
@@ -45,8 +46,8 @@ def signalled(monkeypatch: pytest.MonkeyPatch, when: Callable[[], bool]) -> Iter
         yield signal.SIGTERM
         await anyio.sleep_forever()
 
-    def config(*, keep_outdated: bool) -> Config:
-        return attrs.evolve(HASTY, keep_outdated=keep_outdated)
+    def config(**wanted: Any) -> Config:
+        return attrs.evolve(HASTY, **wanted)
 
     with monkeypatch.context() as patch:
         patch.setattr("anyio.open_signal_receiver", receiver)
