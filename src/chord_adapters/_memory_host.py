@@ -18,7 +18,7 @@ from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address
 from chord_proto.phase import Phase
 from chord_proto.records import record
-from chord_proto.wire import WIRE_VERSION
+from chord_proto.wire import OLDEST_VERSION, WIRE_VERSION
 
 NEVER: Micros = 1 << 62
 
@@ -105,7 +105,7 @@ class Setup:
     virtual_nodes: int
     config: Config
     clock: float
-    versions: tuple[int, int] = (WIRE_VERSION, WIRE_VERSION)
+    versions: tuple[int, int] = (OLDEST_VERSION, WIRE_VERSION)
     """Lowest and highest wire version that it speaks."""
 
 

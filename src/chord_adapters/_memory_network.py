@@ -20,7 +20,7 @@ from chord_proto.messages import Message
 from chord_proto.node import Node
 from chord_proto.operations import Operation, Result
 from chord_proto.peer import Address, Peer
-from chord_proto.wire import WIRE_VERSION
+from chord_proto.wire import OLDEST_VERSION, WIRE_VERSION
 
 CURRENT: ContextVar[Network | None] = ContextVar("chord network", default=None)
 """The network whose ``with`` block this is in."""
@@ -103,7 +103,7 @@ class Network(Sights):
         virtual_nodes: int = 1,
         config: Config | None = None,
         clock: float = 0.0,
-        versions: tuple[int, int] = (WIRE_VERSION, WIRE_VERSION),
+        versions: tuple[int, int] = (OLDEST_VERSION, WIRE_VERSION),
     ) -> Node:
         """Start a process at ``address``: a ring of its own, or one that joins by the addresses ``join``.
 

@@ -18,6 +18,8 @@ __all__ = ["Asked", "Lookups", "Outcome"]
 
 _SPARSE = 8.0
 """A gap before an owner that is so many times the mean one is doubted: among honest nodes, one of 3,000 is."""
+_SPARSE_RELAYED = 4.0
+"""The same of an answer that nobody can be blamed for, which is then asked for once more: of honest ones, one of 55."""
 _AFTER = 2
 """How many of those that it knows behind the place an answer names."""
 _RIVALS = 2
@@ -233,6 +235,8 @@ class Lookups:
         if search.foreign or not ctx.config.lookup_witnesses:
             search.believe(claim)
             return
+        if claim.relayed and ctx.routing.is_sparse(search.place, owner, _SPARSE_RELAYED):
+            return
         if owner.id in (source.id, ctx.me.id) or not search.confirm or ctx.routing.has_answered(owner):
             if search.believe(claim):
                 search.name(ctx.routing.rivals(search.place, owner, _RIVALS), None, ctx.routing.suspects)
@@ -405,11 +409,11 @@ class Lookups:
         known = ctx.routing.known.get(found.owner.id)
         settled = known is not None and known.answered and ctx.now - known.since >= SETTLED
         for claim in search.wrong_claims():
-            if claim.relayed:  # By whom is not known: anyone on the way.
-                self.patience.misled(claim.teller, ctx.now)
-                continue
             invented = claim.outcome.owner.id in search.gone and not ctx.routing.has_answered(claim.outcome.owner)
-            ctx.trust.misled(claim.teller.address, ctx.now, surely=invented or bool(settled))
+            if claim.relayed:  # By whom is not known: anyone on the way.
+                self.patience.misled(claim.teller, ctx.now, surely=invented or bool(settled))
+            else:
+                ctx.trust.misled(claim.teller.address, ctx.now, surely=invented or bool(settled))
         if (search.asked or search.claims) and not (search.foreign or search.in_doubt):
             ctx.routing.learn_arcs(found.predecessor.id, found.successors, ctx.now)
         ctx.outcomes.append((search.purpose, None, found))

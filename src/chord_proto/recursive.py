@@ -164,12 +164,14 @@ class Patience:
     The time follows those that were measured, as that of a request does (`Context`): it doubles with each that is lost.
     """
 
-    __slots__ = ("_mean", "_spread", "_timeout", "doubted")
+    __slots__ = ("_mean", "_spread", "_timeout", "_until", "doubted")
 
     def __init__(self, config: Config) -> None:
         self._mean = -1.0
         self._spread = 0.0
         self._timeout = _STRETCH * config.initial_timeout
+        self._until = 0.0
+        """Until when nobody is given a question, since one was surely answered wrongly."""
         self.doubted: dict[int, float] = {}
         """Peers that took a question which was lost or answered wrongly, and until when they are given no other."""
 
@@ -191,9 +193,11 @@ class Patience:
         self._timeout *= 2
         self._doubt(peer, now + SETTLED)
 
-    def misled(self, peer: Peer, now: float) -> None:
-        """Note that a wrong owner was named in answer to a question that ``peer`` had taken."""
-        self._doubt(peer, now + MEMORY)
+    def misled(self, peer: Peer, now: float, *, surely: bool) -> None:
+        """Note that a wrong owner was named in answer to a question that ``peer`` had taken; ``surely``: no honest mistake."""
+        self._doubt(peer, now + SETTLED)
+        if surely:
+            self._until = now + MEMORY
 
     def _doubt(self, peer: Peer, until: float) -> None:
         self.doubted.pop(peer.id, None)
@@ -203,4 +207,4 @@ class Patience:
 
     def relies_on(self, peer: Peer, now: float) -> bool:
         """Tell whether ``peer`` is given a question to pass on."""
-        return self.doubted.get(peer.id, 0.0) <= now
+        return max(self._until, self.doubted.get(peer.id, 0.0)) <= now

@@ -25,7 +25,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
     "Lookups": {"_next", "tokens"},
     "Search": {"number", "started", "path", "token"},
-    "Patience": {"_mean", "_spread", "_timeout", "doubted"},
+    "Patience": {"_mean", "_spread", "_timeout", "_until", "doubted"},
     "Forward": {"request", "number"},
     "Trust": {"misleading", "once"},
     "Tasks": {"_next", "by_op"},

@@ -210,29 +210,43 @@ def test_a_receipt_for_a_plain_question_is_none() -> None:
 # What is believed
 
 
-def test_an_owner_far_away_is_doubted() -> None:
-    """The same rules as for any claim: the lookup begins anew, several ways, and finds the true owner."""
-    rig, node = looking_up(100, 60, heard=(70, 80, 104, 106, 200, 230))
+def test_an_owner_far_away_is_asked_for_once_more() -> None:
+    """Nobody can be blamed for the answer, so a gap that is merely wide is enough: the lookup goes on as if none had come."""
+    rig, node = looking_up(100, 60, heard=(118,))
     rig.reply(rig.asked(Forward), Done)
     number = node.lookups.active[max(node.lookups.active)].token
-    reached(rig, node, 99, 230, number=number)
-    assert (1, None) == (node.stats().doubted, owner(rig))
-    assert len(asked(rig)) > 1
+    reached(rig, node, 99, 118, number=number)
+    assert ([60], 0, None) == (asked(rig), node.stats().doubted, owner(rig))
+    rig.reply(rig.asked(FindSuccessor, peer(60)), Found, peer(99), (peer(118),), False)
+    assert 118 == owner(rig)
+
+
+def test_a_wrong_answer_that_no_mistake_explains_is_the_last() -> None:
+    """An owner was named behind another that has been there for long: for five minutes this node asks itself."""
+    rig, node = looking_up(100, 60, heard=(104, 107))
+    node.ctx.routing.known[104].since -= SETTLED
+    rig.reply(rig.asked(Forward), Done)
+    number = node.lookups.active[max(node.lookups.active)].token
+    reached(rig, node, 90, 107, number=number)
+    rig.reply(rig.asked(FindSuccessor, peer(104)), Found, peer(90), (peer(104),), False)
+    assert 104 == owner(rig)
+    patience = node.lookups.patience
+    assert [False, True] == [patience.relies_on(peer(95), rig.now + MEMORY + each) for each in (-1, 1)]
+    assert {} == node.ctx.trust.misleading  # It may have been anyone on the way.
 
 
 def test_a_nearer_node_that_answered_before_is_asked() -> None:
-    """A claim that passes over somebody whom this node has heard is not taken at its word, and is held against the way."""
-    rig, node = looking_up(100, 60, heard=(104, 120))
+    """A claim that passes over somebody whom this node has heard is not taken at its word, and the way is not gone again."""
+    rig, node = looking_up(100, 60, heard=(104, 107))
     rig.reply(rig.asked(Forward), Done)
     number = node.lookups.active[max(node.lookups.active)].token
-    reached(rig, node, 90, 120, number=number)
+    reached(rig, node, 90, 107, number=number)
     assert ([104], None) == (asked(rig), owner(rig))
     rig.reply(rig.asked(FindSuccessor, peer(104)), Found, peer(90), (peer(104),), False)
     assert 104 == owner(rig)
-    assert (False, True) == tuple(
-        node.lookups.patience.relies_on(peer(60), rig.now + MEMORY + each) for each in (-1, 1)
-    )
-    assert {} == node.ctx.trust.misleading  # It may have been anyone on the way.
+    patience = node.lookups.patience
+    assert [False, True] == [patience.relies_on(peer(60), rig.now + SETTLED + each) for each in (-1, 1)]
+    assert patience.relies_on(peer(95), rig.now)
 
 
 def test_an_owner_that_does_not_own_the_place_misbehaves() -> None:

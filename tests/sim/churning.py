@@ -32,8 +32,12 @@ class Churning:
     pointers.  Everything follows from the seed.
     """
 
-    def __init__(self, size: int, seed: int, *, period: float, longest: float | None = None) -> None:
+    def __init__(
+        self, size: int, seed: int, *, period: float, longest: float | None = None, routing: str = "iterative"
+    ) -> None:
         config = Config(
+            routing=routing,  # type: ignore[arg-type]
+            peer_cache=routing == "iterative",
             stabilize_interval=period,
             stabilize_interval_max=longest,
             finger_interval=2 * period,

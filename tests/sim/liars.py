@@ -12,18 +12,44 @@ from chord_adapters.memory import Network
 from chord_adapters.testing import Seeded
 from chord_adapters.testing._lying import HOW, Liar
 from chord_proto.config import Config
+from chord_proto.context import Context
+from chord_proto.identifiers import distance
 from chord_proto.invariants import is_ideal
-from chord_proto.messages import Message
+from chord_proto.messages import Forward, Message, Reached
 from chord_proto.operations import Locate, Located
-from chord_proto.peer import Peer
+from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
+from chord_proto.recursive import Forwards
 
 NAMES_ITS_LIKE = "names its like"
 """All liars know each other, and name each other wherever a correct node names others: the lie that is hardest to see through."""
 WAYS = (*HOW, NAMES_ITS_LIKE)
+ANSWERS_FOR_OTHERS = "answers for others"
+"""Liars take whatever question is passed to them, and tell the asker in another's name that one of their like owns the place."""
+DROPS_QUESTIONS = "drops questions"
+"""Liars take whatever question is passed to them, and do nothing with it."""
 LIE_FOR = 30.0
 """Seconds for which they have lied when the first lookup begins."""
 _AT_ONCE = 16
+
+
+class Forger(Forwards):
+    """Takes questions, and answers them itself: by whom the place is owned, it has made up."""
+
+    def __init__(self, ctx: Context, like: list[Peer]) -> None:
+        super().__init__(ctx)
+        self.like = like
+
+    def take(self, message: Forward, sender: Address) -> bool:
+        """Say that it is passed on, and name the liar that lies next behind the place, if there are any."""
+        if self.like:
+            bits, place = self.ctx.config.bits, message.place
+            owner = min(self.like, key=lambda peer: distance(place, peer.id, bits))
+            before = min(self.ctx.routing.peers, key=lambda peer: distance(peer.id, place - 1, bits))
+            named = before, (owner,), False
+            told = Reached(before, 1, message.asker.id, message.life, message.number, 1, *named)
+            self.ctx.send(message.asker.address, told)
+        return True
 
 
 @attrs.frozen
@@ -64,6 +90,10 @@ def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -
     everybody = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
     liars = set(draw.sample([peer.address for peer in everybody], int(len(everybody) * share)))
     for address in sorted(liars):
+        if how in (ANSWERS_FOR_OTHERS, DROPS_QUESTIONS):
+            lookups_of, like = net.node(address).lookups, [peer for peer in everybody if peer.address in liars]
+            lookups_of.forwards = Forger(lookups_of.ctx, like if how == ANSWERS_FOR_OTHERS else [])
+            continue
         net.tamper(address, _liar(how, [peer for peer in everybody if peer.address in liars], draw, net.config))
     members = [peer for peer in everybody if not (how == "says nothing" and peer.address in liars)]
     honest = [peer.address for peer in everybody if peer.address not in liars]

@@ -24,6 +24,7 @@ from chord_proto.messages import (
     Message,
     Neighbours,
     Pong,
+    Reached,
     Record,
     Refused,
     Replicate,
@@ -132,6 +133,11 @@ def _ghosts_own(liar: Liar, message: Found | Closer) -> Message:
     return _but(message, predecessor=rest[-1], successors=(owner, *rest[:-1]))
 
 
+def _ghosts_reached(liar: Liar, message: Reached) -> Message:
+    owner, *rest = liar.ghosts(2)
+    return _but(message, predecessor=rest[-1], successors=(owner, *rest[:-1]))
+
+
 def _ghosts_hold(liar: Liar, message: Elsewhere | Value) -> Message:
     peers = liar.ghosts()
     return _but(message, replicas=peers) if isinstance(message, Value) else _but(message, peers=peers)
@@ -143,6 +149,10 @@ def _ghosts_hold(liar: Liar, message: Elsewhere | Value) -> Message:
 def _i_own(liar: Liar, message: Found | Closer) -> Message:
     me = _me(message)
     return _answer(Found, message, me, (me,), False)  # (me, me] is the whole circle.
+
+
+def _i_was_reached(liar: Liar, message: Reached) -> Message:
+    return _but(message, predecessor=_me(message), successors=(_me(message),))
 
 
 def _i_am_next(liar: Liar, message: Neighbours) -> Message:
@@ -226,10 +236,17 @@ LIES: Mapping[str, Mapping[type[Message], Lie]] = {
         Pong: _ghosts_before,
         Found: _ghosts_own,
         Closer: _ghosts_own,
+        Reached: _ghosts_reached,
         Elsewhere: _ghosts_hold,
         Value: _ghosts_hold,
     },
-    "owns everything": {Found: _i_own, Closer: _i_own, Neighbours: _i_am_next, Elsewhere: _ask_me},
+    "owns everything": {
+        Found: _i_own,
+        Closer: _i_own,
+        Reached: _i_was_reached,
+        Neighbours: _i_am_next,
+        Elsewhere: _ask_me,
+    },
     "names itself": {
         Neighbours: _me_around,
         Leaving: _me_around,
