@@ -72,11 +72,9 @@ class Forwards:
         key = (message.asker.id, message.number)
         if key in self.passing:  # It has come again.
             return True
-        if (
-            message.hops >= config.max_hops
-            or len(self.passing) >= config.max_forwards
-            or self.by_sender.get(sender, 0) >= config.max_forwards_per_peer
-        ):
+        if len(self.passing) >= config.max_forwards:
+            return False
+        if self.by_sender.get(sender, 0) >= config.max_forwards_per_peer:
             return False
         passing = Passing(sender, message, message.hops + 1)
         if not self._pass_on(passing):

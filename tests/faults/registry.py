@@ -10,12 +10,16 @@ from tests.faults import (
     faults_node,
     faults_ranges,
     faults_records,
+    faults_recursive,
     faults_ring,
     faults_versions,
 )
 from tests.faults.injecting import Fault
 
-_PARTS = (faults_ring, faults_membership, faults_lookup, faults_records, faults_ranges, faults_versions, faults_node)
+_PARTS = (
+    *(faults_ring, faults_membership, faults_lookup, faults_recursive),
+    *(faults_records, faults_ranges, faults_versions, faults_node),
+)
 _ALL = tuple(fault for part in _PARTS for fault in part.FAULTS)
 FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}
 assert len(FAULTS) == len(_ALL), "two faults have one id"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from chord_proto.messages import Answer, AnyMessage, Message, Reason, Space
+from chord_proto.messages import Answer, AnyMessage, Message, Reached, Reason, Space
 from chord_proto.node import Node
 from chord_proto.operations import Describe, Operation
 from chord_proto.peer import Peer
@@ -102,6 +102,9 @@ def message(drawn: Drawn, node: Node) -> tuple[Message, str]:
         "request": request,
     }
     fields = {name: header[name] if name in header else maker(drawn) for name, maker in makers(kind)}
+    tokens = sorted(node.lookups.tokens)
+    if kind is Reached and tokens and fit & 7:
+        fields["number"] = tokens[request % len(tokens)]
     # Nobody outside is at the node's own address.
     return kind(**fields), "in:1" if source is None or source == node.me else source.address
 

@@ -280,6 +280,7 @@ def sizes(subject: Node) -> dict[str, tuple[int, int]]:
     config, ctx, writes, stats = subject.config, subject.ctx, subject.writes, subject.stats()
     return {
         "requests": (stats.requests, config.max_requests),
+        "questions passed on": (stats.passing, config.max_forwards),
         "known peers": (stats.known_peers, config.max_known_peers),
         "lost peers": (len(ctx.routing.lost), config.max_lost_peers),
         # What a node forgets by itself does not ask for room, and is forgotten once.
@@ -292,13 +293,18 @@ def sizes(subject: Node) -> dict[str, tuple[int, int]]:
 
 MOST_KEPT = 64
 """What a table may hold that has no bound of its own in Config: each of the small bounds leaves it much smaller."""
-_MOST_OF = {"timers._heap": 64 + 3 * 64, "coordinator.decided": 4096, "writes.replaced": 4096}
+_MOST_OF = {
+    "timers._heap": 64 + 3 * 64,
+    "coordinator.decided": 4096,
+    "writes.replaced": 4096,
+    "patience.doubted": 256,
+}
 """Tables with other bounds."""
 _LAYERS = (
     *("ring", "lookups", "membership", "finger_table", "merge", "writes", "syncs", "ranges", "coordinator", "reads"),
     *("graves", "scans", "watches", "repair", "tasks"),
 )
-_INNER = ("routing", "timers", "table", "history", "grants", "returned")
+_INNER = ("routing", "timers", "table", "history", "grants", "returned", "forwards", "patience")
 """What layers are made of; a layer refers to lower ones, too, which have their turn."""
 
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from chord_proto import connection as streams
-from chord_proto.messages import Message
+from chord_proto.messages import Message, Reached
 from tests.fuzz.corpus import corpus, finds
 from tests.fuzz.states import STATES, state
 from tests.fuzz.targets import CODECS, TARGETS, decoder, node, reader
@@ -172,7 +172,10 @@ def test_handling_takes_linear_time(name: str) -> None:
         if hasattr(message, "records"):
             fields["records"] = tuple(record_at(150) for _ in range(count))
         call = next(iter(subject.ctx.calls.values()))
-        fields["request"] = call.request
+        if isinstance(message, Reached):
+            fields["number"] = next(iter(subject.lookups.tokens), 0)
+        else:
+            fields["request"] = call.request
         message = attrs.evolve(message, **fields)
         return calls(lambda: subject.receive(message, sender=peer(60).address, now=subject.ctx.now))
 

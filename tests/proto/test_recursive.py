@@ -322,6 +322,14 @@ def test_a_hop_that_refuses_or_answers_itself() -> None:
     assert ((peer(95), (peer(104),), 3), 0) == ((told.predecessor, told.successors, told.hops), node.stats().passing)
 
 
+def test_a_hop_that_names_nobody_closer() -> None:
+    """Each step comes closer to the place, so that no question goes in circles: the next best that this node knows gets it."""
+    rig, node = hop(60, 90)
+    forward(rig, node)
+    rig.reply(rig.asked(Forward), Closer, (peer(80), peer(90), peer(10), peer(110)))
+    assert [60] == passed_to(rig)
+
+
 def test_a_hop_that_says_what_cannot_be() -> None:
     """It is reported, and the asker is told nothing."""
     rig, node = hop(90)

@@ -24,13 +24,13 @@ from chord_proto.invariants import is_ideal
 from chord_proto.messages import Answer, Message
 from chord_proto.node import Node
 from chord_proto.operations import Get, Put
-from chord_proto.wire import Codec
+from chord_proto.wire import WIRE_VERSION, Codec
 
 MOST_EFFECTS = 64
 """What one message may cause at most (property N1)."""
 _MAX_FRAME = 100_000
 _CODEC = Codec()
-_HELLO = Hello("chord", address="127.0.0.1:7000")
+_HELLO = Hello("chord", address="127.0.0.1:7000", versions=(WIRE_VERSION, WIRE_VERSION))
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ _BOUNDS = {
     "write_ms": (0, 60_000),
     "successors": (1, 64),
     "versions": (0, 1),
+    "recursive": (0, 1),
 }
 """A trace from elsewhere may say anything."""
 _OFTEN = ("advance", "advance", "advance", "put", "get")
@@ -41,6 +42,8 @@ class Setup:
     """Milliseconds that a write takes."""
     versions: int = 0
     """1: every second host speaks the next wire version, too."""
+    recursive: int = 0
+    """1: lookups are recursive, and go by fingers and neighbours alone."""
     deviations: tuple[tuple[int, int], ...] | None = None
     """None: the links choose by the seed.  Else messages arrive in order after equal times, but for these: pairs of
     how many choices before are dull, and what is chosen."""
@@ -55,7 +58,14 @@ class Setup:
         r = self.successors
         return make(
             self.seed,
-            Config(bits=self.bits, successors=r, predecessors=r, replicas=self.replicas),
+            Config(
+                bits=self.bits,
+                successors=r,
+                predecessors=r,
+                replicas=self.replicas,
+                routing="recursive" if self.recursive else "iterative",
+                peer_cache=not self.recursive,
+            ),
             size=self.size,
             virtual_nodes=self.virtual_nodes,
             write_delay=self.write_ms / 1000,
@@ -94,8 +104,9 @@ class Setup:
     def draw(cls, choices: Choices) -> Setup:
         """Draw one: rings of one, of r, of r + 1 and more; short and long lists; circles small and large."""
         r = 1 + choices.pick("r", 4)
+        seed = choices.pick("seed", 1 << 32)
         return cls(
-            seed=choices.pick("seed", 1 << 32),
+            seed=seed,
             size=(1, r, r + 1, r + 3)[choices.pick("size", 4)],
             successors=r,
             replicas=(3, 3, 2, 1)[choices.pick("replicas", 4)],
@@ -103,6 +114,7 @@ class Setup:
             virtual_nodes=(1, 1, 2)[choices.pick("virtual nodes", 3)],
             write_ms=(0, 20)[choices.pick("write", 2)],
             versions=(0, 0, 0, 1)[choices.pick("versions", 4)],
+            recursive=int(seed % 4 == 3),
         )
 
 

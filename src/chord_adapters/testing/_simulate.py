@@ -187,7 +187,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             yield Plan(plan.setup, events[:start] + events[start + chunk :])
         chunk //= 2
     dull = Setup(seed=plan.setup.seed)
-    for name in ("virtual_nodes", "write_ms", "bits", "replicas", "versions"):
+    for name in ("virtual_nodes", "write_ms", "bits", "replicas", "versions", "recursive"):
         if getattr(plan.setup, name) != getattr(dull, name):
             yield Plan(plan.setup.but(name, getattr(dull, name)), events)
     for name in ("size", "successors"):

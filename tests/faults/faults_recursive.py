@@ -1,0 +1,118 @@
+"""Faults in recursive lookups."""
+
+from __future__ import annotations
+
+from tests.faults.injecting import Fault
+
+_TESTS = "tests/proto/test_recursive.py"
+
+FAULTS = (
+    Fault(
+        id="any-number-taken",
+        words="whoever tells of an owner is believed, whatever the number",
+        module="lookup",
+        old="search = self.active.get(self.tokens.get(message.number, 0))",
+        new="search = next((each for each in self.active.values() if each.token), None)",
+        hunt=_TESTS,
+        check="test_only_the_number_counts",
+    ),
+    Fault(
+        id="lost-question-waited-for",
+        words="a question that was taken and got lost is waited for until the operation's time is over",
+        module="lookup",
+        old='            ctx.timers.arm(("reached", search.number), until)\n',
+        new='            ctx.timers.arm(("reached", search.number), until + 60.0)\n',
+        hunt=_TESTS,
+        check="test_a_question_that_was_taken_and_got_lost",
+    ),
+    Fault(
+        id="receipt-for-anything",
+        words="a receipt counts whatever was asked, so that who sends nothing else holds a lookup up for ever",
+        module="lookup",
+        old="isinstance(answer, Done) and search.offered and peer",
+        new="isinstance(answer, Done) and peer",
+        hunt=_TESTS,
+        check="test_a_receipt_for_a_plain_question_is_none",
+    ),
+    Fault(
+        id="relayed-answer-unchecked",
+        words="what comes of a question that was passed on is believed without a look at it",
+        module="lookup",
+        old="            self._claimed(search, Claim(first, found, relayed=True))\n",
+        new="            search.believe(Claim(first, found, relayed=True))\n",
+        hunt=_TESTS,
+        check="test_a_nearer_node_that_answered_before_is_asked",
+    ),
+    Fault(
+        id="wide-gap-believed",
+        words="an answer that nobody can be blamed for is not asked for again, however wide the gap",
+        module="lookup",
+        old="_SPARSE_RELAYED = 4.0",
+        new="_SPARSE_RELAYED = 4000.0",
+        hunt=_TESTS,
+        check="test_an_owner_far_away_is_asked_for_once_more",
+    ),
+    Fault(
+        id="first-hop-blamed",
+        words="for a wrong answer the peer is blamed that took the question",
+        module="lookup",
+        old="            if claim.relayed:  # By",
+        new="            if not claim:  # By",
+        hunt=_TESTS,
+        check="test_a_wrong_answer_that_no_mistake_explains_is_the_last",
+    ),
+    Fault(
+        id="question-passed-back",
+        words="a question is passed on to whoever is named, closer or not",
+        module="recursive",
+        old="(each for each in answer.peers if between(peer.id, each.id, place))",
+        new="(each for each in answer.peers if each.id != peer.id)",
+        hunt=_TESTS,
+        check="test_a_hop_that_names_nobody_closer",
+    ),
+    Fault(
+        id="silent-hop-waited-for",
+        words="who passes a question on waits for a silent peer until that is suspected",
+        module="recursive",
+        old="if not passing.over and peer.id not in passing.slow:",
+        new="if passing.over:",
+        hunt=_TESTS,
+        check="test_a_silent_hop_is_passed_over_and_suspected",
+    ),
+    Fault(
+        id="questions-without-bound",
+        words="one peer can make a node pass on as many questions as it takes in all",
+        module="recursive",
+        old="if self.by_sender.get(sender, 0) >= config.max_forwards_per_peer:",
+        new="if len(self.by_sender) < 0:",
+        hunt=_TESTS,
+        check="test_questions_passed_on_are_bounded",
+    ),
+    Fault(
+        id="question-for-ever",
+        words="a question may be passed on any number of times",
+        module="recursive",
+        old=" or passing.hops > ctx.config.max_hops:",
+        new=":",
+        hunt=_TESTS,
+        check="test_the_ways_are_bounded",
+    ),
+    Fault(
+        id="question-kept",
+        words="a question is kept after somebody else has taken it",
+        module="recursive",
+        old="        if not passing.waited_for:\n            self._end",
+        new="        if passing.waited_for:\n            self._end",
+        hunt=_TESTS,
+        check="test_it_says_that_it_takes_the_question_and_passes_it_on",
+    ),
+    Fault(
+        id="question-to-the-old",
+        words="a host of wire version 1 is sent what it takes for garbage",
+        module="wire",
+        old="                    self._writers[cls] = self._writers[INSTEAD[cls]]\n",
+        new="                    self._writers[cls] = Codec(self.bits)._writers[cls]\n",
+        hunt="tests/proto/test_hello.py",
+        check="test_a_question_to_pass_on_is_a_plain_one_to_who_cannot",
+    ),
+)
