@@ -22,7 +22,7 @@ from chord_proto._wire_hello import Reply, pack_reply
 from chord_proto.connection import LENGTH_SIZE, Connection, Hello
 from chord_proto.messages import Message, Performed, Ping, Pong, Refused
 from chord_proto.operations import Await, Fetch, Put
-from chord_proto.wire import Codec
+from chord_proto.wire import OLDEST_VERSION, WIRE_VERSION, Codec
 from tests.adapters.backends import LISTEN, QUICK, Backend, over_sockets, ring, until
 
 FEW = 600
@@ -158,7 +158,7 @@ async def test_each_address_has_its_share(backend: Backend) -> None:
                 await anyio.wait_writable(held[-1])
                 held[-1].send(hello)
                 await anyio.wait_readable(held[-1])
-                assert pack_reply(expected, int(expected is Reply.WELCOME)) == held[-1].recv(100)
+                assert pack_reply(expected, WIRE_VERSION if expected is Reply.WELCOME else 0) == held[-1].recv(100)
 
 
 async def test_a_byte_a_second(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ async def test_a_byte_a_second(backend: Backend, monkeypatch: pytest.MonkeyPatch
     [
         (Hello("other").pack(), pack_reply(Reply.NETWORK)),
         (Hello("chord", 32).pack(), pack_reply(Reply.BITS, 160)),
-        (Hello("chord", versions=(7, 9)).pack(), pack_reply(Reply.VERSION, 1, 1)),
+        (Hello("chord", versions=(7, 9)).pack(), pack_reply(Reply.VERSION, OLDEST_VERSION, WIRE_VERSION)),
         (Hello("other").pack() + bytes(50_000), pack_reply(Reply.NETWORK)),
     ],
     ids=["network", "bits", "version", "and more"],
