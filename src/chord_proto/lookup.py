@@ -36,16 +36,34 @@ class Asked:
 class Lookups:
     """All lookups of a node."""
 
-    __slots__ = ("_next", "active", "ctx", "forwards", "patience", "tokens")
+    __slots__ = ("_forwards", "_next", "_own", "active", "ctx")
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.forwards = Forwards(ctx)
-        self.patience = Patience(ctx.config)
         self.active: dict[int, Search] = {}
-        self.tokens: dict[int, int] = {}
-        """Which lookup each number belongs to by which an answer is known to come."""
         self._next = 0
+        # Made when they are needed: most nodes of a large simulation never do.
+        self._forwards: Forwards | None = None
+        self._own: Patience | None = None
+
+    @property
+    def forwards(self) -> Forwards:
+        """The questions of others that are passed on."""
+        if self._forwards is None:
+            self._forwards = Forwards(self.ctx)
+        return self._forwards
+
+    @property
+    def patience(self) -> Patience:
+        """The questions of this node that others pass on."""
+        if self._own is None:
+            self._own = Patience(self.ctx.config)
+        return self._own
+
+    @property
+    def passing(self) -> int:
+        """How many questions of others are being passed on."""
+        return 0 if self._forwards is None else len(self._forwards.passing)
 
     def start(
         self,
@@ -98,7 +116,7 @@ class Lookups:
         if search is None:
             return
         if search.token:
-            del self.tokens[search.token]
+            del self.patience.tokens[search.token]
             self.ctx.timers.disarm(("reached", number))
         if search.fresh or search.slow or search.unnamed:
             self.ctx.drop_calls_for(Asked(number))
@@ -342,7 +360,7 @@ class Lookups:
             return
         hint = search.hints.pop(0)
         search.token, search.first, search.offered = ctx.rng.request_id(), hint.peer, True
-        self.tokens[search.token] = search.number
+        self.patience.tokens[search.token] = search.number
         fields = search.place, ctx.me, ctx.incarnation, search.token, 0
         search.begin(hint, search.place, sent=ctx.ask(hint.peer, Asked(search.number), Forward, *fields))
 
@@ -376,12 +394,12 @@ class Lookups:
     def on_reached(self, message: Reached, sender: Address) -> None:
         """Take the answer to a question that was passed on, whoever gives it: it is as good as any other claim."""
         ctx = self.ctx
-        search = self.active.get(self.tokens.get(message.number, 0))
+        search = self.active.get(self.patience.tokens.get(message.number, 0))
         if search is None or search.first is None or message.source is None:
             ctx.counters.ignored += 1
             return
         first = search.first
-        del self.tokens[search.token]
+        del self.patience.tokens[search.token]
         ctx.timers.disarm(("reached", search.number))
         search.token = 0
         if search.taken:

@@ -256,7 +256,7 @@ class Node(Frame):
             operations=len(self.tasks.active),
             requests=len(self.ctx.calls),
             served=len(self.ctx.in_progress),
-            passing=len(self.lookups.forwards.passing),
+            passing=self.lookups.passing,
             carried=self.ctx.carried,
             watchers=self.watches.count,
             pending_writes=len(self.writes.pending),

@@ -162,7 +162,7 @@ class Patience:
     The time follows those that were measured, as that of a request does (`Context`): it doubles with each that is lost.
     """
 
-    __slots__ = ("_mean", "_spread", "_timeout", "_until", "doubted")
+    __slots__ = ("_mean", "_spread", "_timeout", "_until", "doubted", "tokens")
 
     def __init__(self, config: Config) -> None:
         self._mean = -1.0
@@ -170,6 +170,8 @@ class Patience:
         self._timeout = _STRETCH * config.initial_timeout
         self._until = 0.0
         """Until when nobody is given a question, since one was surely answered wrongly."""
+        self.tokens: dict[int, int] = {}
+        """Which lookup each number belongs to by which an answer is known to come."""
         self.doubted: dict[int, float] = {}
         """Peers that took a question which was lost or answered wrongly, and until when they are given no other."""
 

@@ -11,7 +11,7 @@ FAULTS = (
         id="any-number-taken",
         words="whoever tells of an owner is believed, whatever the number",
         module="lookup",
-        old="search = self.active.get(self.tokens.get(message.number, 0))",
+        old="search = self.active.get(self.patience.tokens.get(message.number, 0))",
         new="search = next((each for each in self.active.values() if each.token), None)",
         hunt=_TESTS,
         check="test_only_the_number_counts",

@@ -102,7 +102,7 @@ def message(drawn: Drawn, node: Node) -> tuple[Message, str]:
         "request": request,
     }
     fields = {name: header[name] if name in header else maker(drawn) for name, maker in makers(kind)}
-    tokens = sorted(node.lookups.tokens)
+    tokens = sorted(node.lookups.patience.tokens)
     if kind is Reached and tokens and fit & 7:
         fields["number"] = tokens[request % len(tokens)]
     # Nobody outside is at the node's own address.

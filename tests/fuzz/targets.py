@@ -297,14 +297,14 @@ _MOST_OF = {
     "timers._heap": 64 + 3 * 64,
     "coordinator.decided": 4096,
     "writes.replaced": 4096,
-    "patience.doubted": 256,
+    "_own.doubted": 256,
 }
 """Tables with other bounds."""
 _LAYERS = (
     *("ring", "lookups", "membership", "finger_table", "merge", "writes", "syncs", "ranges", "coordinator", "reads"),
     *("graves", "scans", "watches", "repair", "tasks"),
 )
-_INNER = ("routing", "timers", "table", "history", "grants", "returned", "forwards", "patience")
+_INNER = ("routing", "timers", "table", "history", "grants", "returned", "_forwards", "_own")
 """What layers are made of; a layer refers to lower ones, too, which have their turn."""
 
 

@@ -173,7 +173,7 @@ def test_handling_takes_linear_time(name: str) -> None:
             fields["records"] = tuple(record_at(150) for _ in range(count))
         call = next(iter(subject.ctx.calls.values()))
         if isinstance(message, Reached):
-            fields["number"] = next(iter(subject.lookups.tokens), 0)
+            fields["number"] = next(iter(subject.lookups.patience.tokens), 0)
         else:
             fields["request"] = call.request
         message = attrs.evolve(message, **fields)

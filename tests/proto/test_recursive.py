@@ -92,7 +92,7 @@ def test_who_asks_gives_its_question_away_and_takes_the_answer_from_whoever_know
         located.replicas,
         [(each.peer.id, round(each.seconds, 6)) for each in located.path],
     )
-    assert (3, 0, 0) == (node.stats().hops, node.stats().doubted, len(node.lookups.tokens))
+    assert (3, 0, 0) == (node.stats().hops, node.stats().doubted, len(node.lookups.patience.tokens))
     assert peer(104) == node.ctx.routing.likely_owner(102)
 
 
@@ -194,7 +194,7 @@ def test_the_answer_may_come_before_the_receipt() -> None:
     rig.reply(question, Done)
     assert [104] == asked(rig)  # It never answered this node: it is asked itself, as an owner always is.
     rig.reply(rig.asked(FindSuccessor, peer(104)), Found, peer(90), (peer(104),), False)
-    assert (104, {}) == (owner(rig), node.lookups.tokens)
+    assert (104, {}) == (owner(rig), node.lookups.patience.tokens)
 
 
 def test_a_receipt_for_a_plain_question_is_none() -> None:

@@ -92,7 +92,7 @@ def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -
     for address in sorted(liars):
         if how in (ANSWERS_FOR_OTHERS, DROPS_QUESTIONS):
             lookups_of, like = net.node(address).lookups, [peer for peer in everybody if peer.address in liars]
-            lookups_of.forwards = Forger(lookups_of.ctx, like if how == ANSWERS_FOR_OTHERS else [])
+            lookups_of._forwards = Forger(lookups_of.ctx, like if how == ANSWERS_FOR_OTHERS else [])
             continue
         net.tamper(address, _liar(how, [peer for peer in everybody if peer.address in liars], draw, net.config))
     members = [peer for peer in everybody if not (how == "says nothing" and peer.address in liars)]
