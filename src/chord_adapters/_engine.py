@@ -32,9 +32,6 @@ SLICE = 0.0002
 """Seconds after which a turn ends, or the handling of what has come, while some connection has more: nobody else waits
 longer for theirs."""
 
-LONGEST_REST = 0.02
-"""Seconds for which a connection rests at most after a message that took long, while it has more."""
-
 P = ParamSpec("P")
 
 
@@ -122,15 +119,23 @@ class Engine(ABC):
             self._safely(self._received, link, data)
 
     def _received(self, link: Link, data: bytes) -> None:
-        now = self.runtime.now()
-        self.links.received(link, data, now)
-        for _ in range(CROWDED_AT_ONCE if link.crowded else AT_ONCE):
+        began = self.runtime.now()
+        self.links.received(link, data, began)
+        self._serve(link, began, CROWDED_AT_ONCE if link.crowded else AT_ONCE)
+
+    def _serve(self, link: Link, began: float, most: int) -> None:
+        """Handle so many messages of a connection, or fewer where one is much work; for what is much it pays."""
+        now, taken = began, 0.0
+        for _ in range(most):
             if not link.backlog or not self.links.work_off(link) or self.is_over:
                 break
             before, now = now, self.runtime.now()
-            if now - before >= SLICE:
-                self._let_rest(link, before, now)
+            taken = now - before
+            if taken >= SLICE:
                 break
+        if link.backlog or taken >= SLICE:
+            now = self.runtime.now()
+            self.links.backlogs.charge(link, now - began, taken if taken >= SLICE else 0.0, now)
 
     def lost(self, link: Link) -> None:
         """A connection has ended, from whatever side."""
@@ -152,17 +157,11 @@ class Engine(ABC):
         self._tick(now)
         self.links.backlogs.release(now)
         for _ in range(STEPS_PER_TURN):
-            began = self.runtime.now()
-            link = self.links.work_off_next()
-            ended = self.runtime.now()
-            if link is not None and ended - began >= SLICE:
-                self._let_rest(link, began, ended)
+            link = self.links.backlogs.first()
+            if link is not None:
+                self._serve(link, self.runtime.now(), 1)
             if self.is_over or not (self._next_step() or link) or self.runtime.now() - now >= SLICE:
                 break
-
-    def _let_rest(self, link: Link, began: float, now: float) -> None:
-        """What came on a connection was much work: for as long, all others come first."""
-        self.links.backlogs.rest(link, now + min(now - began, LONGEST_REST))
 
     def fail(self, error: BaseException) -> None:
         """Die of something that must not happen."""

@@ -105,6 +105,10 @@ class Link:
     """More came at once than is handled at once: it takes turns with the others in small steps."""
     paused: bool = False
     """Its wire reads nothing for now, and has to be woken to go on."""
+    paid: float = 0.0
+    """Until when it would rest if it had to for all the work that it has made."""
+    latest: float = 0.0
+    """How long its latest message took that was much work; 0 after one that was not."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False

@@ -307,14 +307,6 @@ class Links:
             link.wire.wake()  # So that it reads on.
         return not link.closed
 
-    def work_off_next(self) -> Link | None:
-        """Handle one message of the connection whose turn it is, and return that; None when none waits."""
-        while self.backlogs.ready:
-            link = next(iter(self.backlogs.ready))
-            if self.work_off(link):
-                return link
-        return None
-
     def _may_speak_for(self, link: Link, address: Address) -> bool:
         """Tell whether the other side is who it says; close the connection if not."""
         if address == link.shown:

@@ -143,8 +143,8 @@ class Config:
     """Most peers taken from one message."""
     max_records_in_message: int = _count(1024, 1024, 16_384)
     """Most records, names or summaries taken from one message: twice what a node sends, and some milliseconds of work."""
-    max_scanned: int = _count(1024)
-    """Most records that are looked at for one page of a scan: about a millisecond of work."""
+    max_scanned: int = _count(256)
+    """Most records that are looked at for one page of a scan: some tenths of a millisecond of work."""
     max_batch_bytes: int = _count(1024 * 1024, 65_536)
     """Most bytes of records in one message of repair or hand-off, unless a single record is longer."""
 

@@ -6,14 +6,14 @@ from itertools import islice
 
 from chord_proto.context import Context
 from chord_proto.coordinator import Coordinator
-from chord_proto.messages import GetKeys, Keys, Reason
+from chord_proto.messages import GetKeys, Keys, Reason, Record
 from chord_proto.operations import Entry
 from chord_proto.peer import Address
 from chord_proto.ranges import Ranges
 from chord_proto.table import Position, is_gone, place_of
 from chord_proto.writes import Writes
 
-PAGE = 256
+PAGE = 64
 """Most entries of one page."""
 _PAGE_BYTES = 131_072
 """Bytes of names after which a page ends: its last name goes beyond."""
@@ -50,15 +50,17 @@ class Scans:
         records = self.writes.table.on_arc((message.place - 1) % size, end, message.after)
         entries: list[Entry] = []
         length = 0
-        last: Position | None = None
+        last: Record | None = None
         for item in islice(records, self.ctx.config.max_scanned):
             if len(entries) == PAGE or length > _PAGE_BYTES:
                 break
-            last = (place_of(item.space, item.name, self.ctx.config.bits), item.space, item.name)
+            last = item
             if item.space == message.space and item.name.startswith(message.prefix) and not is_gone(item, civil):
                 entries.append(Entry(item.name, item.version, item.expires))
                 length += len(item.name)
         else:
             if next(records, None) is None:
                 last = None
-        return tuple(entries), last
+        if last is None:
+            return tuple(entries), None
+        return tuple(entries), (place_of(last.space, last.name, self.ctx.config.bits), last.space, last.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -353,6 +354,36 @@ async def test_a_flood_of_requests(backend: Backend, monkeypatch: pytest.MonkeyP
         most = _engine.AT_ONCE + _engine.STEPS_PER_TURN
         assert max(turns) <= 2 * most
         assert sorted(between)[10] <= 6 * most
+
+
+async def test_a_flood_of_much_work(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes much work has few turns while another asks one thing after the other, and all the rest once that is over."""
+    async with ring(backend, 1) as nodes, stranger(nodes[0]) as greedy, stranger(nodes[0]) as other:
+        await greedy.say_hello()
+        await other.say_hello()
+        links = nodes[0]._driver.links
+        greedy_name, _ = links.inbound
+        handled: list[str] = []
+        take = links._receive
+
+        def receive(message: Message, name: str) -> None:
+            handled.append(name)
+            take(message, name)
+            until_then = time.monotonic() + 0.005
+            while name == greedy_name and time.monotonic() < until_then:
+                pass
+
+        monkeypatch.setattr(links, "_receive", receive)
+        for number in range(60):
+            greedy.frames.send(Ping(None, 0, None, 0, number))
+        await greedy.stream.send(greedy.frames.data_to_send())
+        await until(lambda: handled, "the flood has begun")
+        for number in range(50):
+            other.frames.send(Ping(None, 0, None, 0, number))
+            await other.stream.send(other.frames.data_to_send())
+            await other.answers(1)
+        assert handled.count(greedy_name) <= 25  # Two for each of the other's where they take turns.
+        assert [Pong] * 60 == [type(each) for each in await greedy.answers(60)]
 
 
 async def test_a_flood_of_operations(backend: Backend) -> None:

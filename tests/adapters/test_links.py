@@ -102,8 +102,8 @@ class World:
     def hear(self, link: Link, data: bytes) -> None:
         """Let bytes come, and all that they bring be handled."""
         self.links.received(link, data, self.now)
-        while self.links.work_off_next():
-            pass
+        while (first := self.links.backlogs.first()) is not None:
+            self.links.work_off(first)
 
     def greet(self, link: Link, network: str = "chord") -> Connection:
         """Exchange hellos with the other side of ``link`` and return that side."""
