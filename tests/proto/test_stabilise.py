@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from chord_proto.effects import Effect, PeerFailed, PredecessorChanged, Send, SuccessorsChanged
-from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Ping, Pong, Reason, Refused
+from chord_proto.messages import (
+    Busy,
+    GetDigest,
+    GetNeighbours,
+    ListChanged,
+    Neighbours,
+    Notify,
+    Ping,
+    Pong,
+    Reason,
+    Refused,
+)
 from chord_proto.node import Node
 from tests.proto.rig import Rig, only, peer, request, sent
 
@@ -236,3 +247,36 @@ def test_in_order_is_whose_successor_takes_it_for_its_predecessor() -> None:
         rig.run(1.5)
         asked = rig.asked(GetNeighbours, peer(60))
     assert [True, False, True] == told
+
+
+def test_a_changed_list_is_passed_on_at_once() -> None:
+    """The predecessor is told of a list that differs in what it takes over of it: all but the last of r."""
+    rig, node, asked = stabilising()
+    effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(170)), False, 3)
+    assert [60, 100, 170] == places(node)
+    assert [] == sent(ListChanged, effects)
+    rig.tick(node, 2.0)
+    effects = rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(10), (peer(120), peer(170)), False, 3)
+    assert [60, 120, 170] == places(node)
+    assert [200] == [message.target for message in sent(ListChanged, effects)]
+
+
+def test_whoever_is_told_of_a_changed_list_asks_for_it() -> None:
+    """The word of the first successor brings the next round forward; that of anybody else does not."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.tick(node, node.ctx.config.eager_delay)
+    assert [] == sent(GetNeighbours, rig.receive(node, request(ListChanged, peer(100), node)))
+    effects = rig.receive(node, request(ListChanged, peer(60), node))
+    assert [60] == [message.target for message in sent(GetNeighbours, effects)]
+
+
+def test_a_flood_of_changes_brings_no_more_rounds_than_one_a_delay() -> None:
+    """However often the successor says so, rounds are ``Config.eager_delay`` apart."""
+    rig, node, asked = stabilising()
+    rounds = [asked]
+    for _ in range(100):
+        rig.reply(rounds[-1], Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+        effects = [effect for _ in range(10) for effect in rig.receive(node, request(ListChanged, peer(60), node))]
+        rounds += sent(GetNeighbours, effects + rig.tick(node, node.ctx.config.eager_delay / 10))
+    assert 9 <= len(rounds) <= 11
