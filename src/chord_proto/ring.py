@@ -118,7 +118,8 @@ class Ring(RingState):
             ):
                 self._ask(AskCandidate(between_us))
                 return
-            self.ctx.notify(successor)
+            if not self.in_order:  # Else rectify there would find nothing to do.
+                self.ctx.notify(successor)
             self._end_step()
         elif isinstance(answer, Busy):
             self._retry_later()
