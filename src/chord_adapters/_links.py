@@ -424,7 +424,8 @@ class Links:
 
     def deadline(self, now: float) -> float | None:
         """Return when `check` or `release` is due, or at once when messages wait for their turn."""
-        earliest = self._check_at
+        # Who wakes up for something else looks, too: nobody has to wake up for this alone while there is more to do.
+        earliest = None if self._check_at is None else self._check_at + CHECK_INTERVAL
         for when in (self.doors.deadline, self.backlogs.deadline(now)):
             if when is not None and (earliest is None or when < earliest):
                 earliest = when
