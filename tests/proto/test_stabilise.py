@@ -50,9 +50,9 @@ def test_the_successors_list_is_taken_over_whole() -> None:
 
 
 def test_a_successor_that_names_another_is_notified() -> None:
-    """s takes an earlier node for its predecessor, or none: it is told of this one."""
+    """The successor takes an earlier node for its predecessor, or none: it is told of this one."""
     for predecessor in (None, peer(200)):
-        rig, node, asked = stabilising()
+        rig, _, asked = stabilising()
         assert [60] == told(rig.reply(asked, Neighbours, predecessor, (peer(100), peer(150)), False, 3))
 
 
