@@ -105,6 +105,8 @@ class Link:
     """More came at once than is handled at once: it takes turns with the others in small steps."""
     paused: bool = False
     """Its wire reads nothing for now, and has to be woken to go on."""
+    bulky: bool = False
+    """What came last was of long frames, so that the next may be one."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
@@ -140,7 +142,9 @@ class Link:
     @property
     def wanted(self) -> int:
         """How many bytes to read at once: of a long frame much, else little, so that nobody waits long for what comes of it."""
-        return min(READ_SIZE, max(READ_CROWDED if self.crowded else READ_AHEAD, self.connection.missing))
+        if self.crowded:
+            return min(READ_SIZE, max(READ_CROWDED, self.connection.missing))
+        return READ_SIZE if self.bulky else min(READ_SIZE, max(READ_AHEAD, self.connection.missing))
 
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""

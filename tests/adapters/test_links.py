@@ -459,7 +459,7 @@ def test_connections_take_turns() -> None:
 
 
 def test_little_is_read_of_what_may_be_many() -> None:
-    """Some kilobytes at once, and more only of a frame that is known to be longer."""
+    """Some kilobytes at once, and more only of a frame that is known to be longer, and after one."""
     world = World()
     link, _ = world.accept()
     other = world.greet(link)
@@ -470,7 +470,10 @@ def test_little_is_read_of_what_may_be_many() -> None:
     assert link.wanted == len(frame) - READ_AHEAD
     assert world.links.buffers.received == READ_AHEAD
     world.links.received(link, frame[READ_AHEAD:], world.now)
-    assert (link.wanted, world.links.buffers.received) == (READ_AHEAD, 0)
+    assert (link.wanted, world.links.buffers.received) == (READ_SIZE, 0)
+    other.send(PING)
+    world.links.received(link, other.data_to_send(), world.now)
+    assert link.wanted == READ_AHEAD
     other.send(Perform(None, 0, None, 0, 1, Store(bytes(600_000)), 1000))
     world.links.received(link, other.data_to_send()[:READ_AHEAD], world.now)
     assert link.wanted == READ_SIZE
