@@ -17,8 +17,10 @@ from chord_proto.peer import Address
 MAX_WAITING = 256
 """Most messages that wait for a connection to be made; the oldest make way, since they are repeated first."""
 
-READ_SIZE = 128 * 1024
+READ_SIZE = 320 * 1024
 """Most bytes read in one turn of the loop, of a frame that is that long."""
+READ_BEHIND_LONG = 64 * 1024
+"""Most bytes read behind a long frame, when it is not known what comes."""
 READ_AHEAD = 16 * 1024
 """Most bytes read when it is not known what comes."""
 READ_CROWDED = 2 * 1024
@@ -142,9 +144,8 @@ class Link:
     @property
     def wanted(self) -> int:
         """How many bytes to read at once: of a long frame much, else little, so that nobody waits long for what comes of it."""
-        if self.crowded:
-            return min(READ_SIZE, max(READ_CROWDED, self.connection.missing))
-        return READ_SIZE if self.bulky else min(READ_SIZE, max(READ_AHEAD, self.connection.missing))
+        unknown = READ_CROWDED if self.crowded else READ_BEHIND_LONG if self.bulky else READ_AHEAD
+        return min(READ_SIZE, max(unknown, self.connection.missing))
 
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""

@@ -18,7 +18,7 @@ from chord_proto.blocks import BLOCK_SIZE, MARK, Branch, Cutter, branch
 from chord_proto.identifiers import content_key
 from chord_proto.operations import Failed, Fetch, Fetched, Operation, Result, Store
 
-WINDOW = 16
+WINDOW = 4
 """Most blocks of one value under way at once: 1 MiB of full ones, which fills a fast network at 10 ms a round trip."""
 PIECE = 1024 * 1024
 """How many bytes of a long value are cut in one step, so that the event loop stays responsive."""
