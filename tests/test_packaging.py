@@ -56,18 +56,23 @@ def test_extras() -> None:
     )
 
 
+SPARED = ["trio", "rich", "docstring_parser", "cryptography", "dns", "apsw", "hypothesis", "chord_adapters.testing"]
+
+
 @pytest.mark.parametrize(
     "module, absent",
     [
         ("chord_proto", ["asyncio", "trio", "anyio", "socket", "chord_adapters"]),
         ("chord_adapters", ["asyncio", "trio"]),
-        ("chord_adapters.asyncio", ["trio"]),
+        ("chord_adapters.asyncio", ["trio", "anyio"]),
         ("chord_adapters.sync", ["trio"]),
         ("chord_adapters.memory", ["trio"]),
         ("chord_adapters.storage", ["trio", "asyncio", "apsw"]),
         ("chord_adapters.testing.conformance", ["trio"]),
         ("chord_adapters.testing.storage", ["trio", "apsw"]),
         ("chord_adapters.cli", ["trio", "asyncio", "cyclopts"]),
+        # What each node of a ring of processes would load, and hold.
+        *([("chord_adapters.asyncio, chord_adapters.cli.node", SPARED)] if find_spec("cyclopts") else []),
         *([("chord_adapters.trio", ["chord_adapters.asyncio"])] if find_spec("trio") else []),
     ],
 )

@@ -132,7 +132,7 @@ class AsyncioWire(asyncio.BufferedProtocol):
             self._early += bytes(self._runtime.buffer[:nbytes])
         elif self._link is not None:
             self._scheduled = True  # Answers leave at once, together.
-            self._runtime.engine.received(self._link, bytes(self._runtime.buffer[:nbytes]))
+            self._runtime.engine.received(self._link, self._runtime.buffer[:nbytes])
             self._flush()
             if self._link.backlog and not self._link.paused:
                 self._read_on()

@@ -113,12 +113,12 @@ class Engine(ABC):
         if not link.closed:
             self._safely(self.links.dial_failed, link, self.runtime.now(), reason)
 
-    def received(self, link: Link, data: bytes) -> None:
-        """Bytes came."""
+    def received(self, link: Link, data: bytes | memoryview) -> None:
+        """Bytes came; they are looked at now only, so that the buffer may be used again."""
         if not link.closed:
             self._safely(self._received, link, data)
 
-    def _received(self, link: Link, data: bytes) -> None:
+    def _received(self, link: Link, data: bytes | memoryview) -> None:
         began = self.runtime.now()
         self.links.received(link, data, began)
         self._serve(link, began, CROWDED_AT_ONCE if link.crowded else AT_ONCE)

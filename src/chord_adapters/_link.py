@@ -17,8 +17,10 @@ from chord_proto.peer import Address
 MAX_WAITING = 256
 """Most messages that wait for a connection to be made; the oldest make way, since they are repeated first."""
 
-READ_SIZE = 128 * 1024
+READ_SIZE = 320 * 1024
 """Most bytes read in one turn of the loop, of a frame that is that long."""
+READ_BEHIND_LONG = 64 * 1024
+"""Most bytes read behind a long frame, when it is not known what comes."""
 READ_AHEAD = 16 * 1024
 """Most bytes read when it is not known what comes."""
 READ_CROWDED = 2 * 1024
@@ -109,6 +111,8 @@ class Link:
     """Until when it would rest if it had to for all the work that it has made."""
     latest: float = 0.0
     """How long its latest message took that was much work; 0 after one that was not."""
+    bulky: bool = False
+    """What came last was of long frames, so that the next may be one."""
     shown: Address = ""
     """The address that the other side has last spoken for, and shown to be its own."""
     closed: bool = False
@@ -144,7 +148,8 @@ class Link:
     @property
     def wanted(self) -> int:
         """How many bytes to read at once: of a long frame much, else little, so that nobody waits long for what comes of it."""
-        return min(READ_SIZE, max(READ_CROWDED if self.crowded else READ_AHEAD, self.connection.missing))
+        unknown = READ_CROWDED if self.crowded else READ_BEHIND_LONG if self.bulky else READ_AHEAD
+        return min(READ_SIZE, max(unknown, self.connection.missing))
 
     def take(self) -> bytes:
         """Return all bytes that are to be sent, in one piece."""

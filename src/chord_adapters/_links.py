@@ -13,7 +13,7 @@ from chord_adapters._address import UNACKNOWLEDGED
 from chord_adapters._backlogs import Backlogs
 from chord_adapters._buffers import Buffers
 from chord_adapters._doors import HELLO_TIMEOUT, Doors, Stranger
-from chord_adapters._link import MAX_WAITING, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
+from chord_adapters._link import MAX_WAITING, READ_AHEAD, Contact, Dialler, Link, LinkCounters, Loss, Standing, Wire
 from chord_adapters._room import IDLE_TIMEOUT, crowd_of, quiet_client, unused
 from chord_adapters._shortage import Shortage
 from chord_proto.config import Config
@@ -270,7 +270,7 @@ class Links:
             self.counters.garbage += 1
         self._break(link, Standing.DOWN, "" if link.connection.established else _UNHEARD, now)
 
-    def received(self, link: Link, data: bytes, now: float) -> None:
+    def received(self, link: Link, data: bytes | memoryview, now: float) -> None:
         """Take bytes that came."""
         connection = link.connection
         if link.closed:
@@ -287,6 +287,8 @@ class Links:
             self.counters.garbage += 1
             self._break(link, Standing.DOWN, str(error), now)
             return
+        if messages:
+            link.bulky = len(data) > READ_AHEAD * len(messages)
         if link.held or connection.held_bytes:
             self.buffers.came(link, now, complete=bool(messages))
         if not greeted:
@@ -416,7 +418,8 @@ class Links:
 
     def deadline(self, now: float) -> float | None:
         """Return when `check` or `release` is due, or at once when messages wait for their turn."""
-        earliest = self._check_at
+        # Who wakes up for something else looks, too: nobody has to wake up for this alone while there is more to do.
+        earliest = None if self._check_at is None else self._check_at + CHECK_INTERVAL
         for when in (self.doors.deadline, self.backlogs.deadline(now)):
             if when is not None and (earliest is None or when < earliest):
                 earliest = when

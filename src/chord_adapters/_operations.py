@@ -62,6 +62,8 @@ class Operations(ABC, Generic[W]):
 
     _config: Config
     _calls: int = 0
+    _verified = False
+    """Whether a block that comes was compared with its key by a node in this process."""
 
     @abstractmethod
     def _start(self, operation: Operation, timeout: float) -> W:
@@ -257,7 +259,8 @@ class Operations(ABC, Generic[W]):
             yield writer
 
     def _doors(self) -> Doors[W]:
-        return Doors(self._start, self._wait, self._abandon, self._now, self._room, self._config.operation_timeout)
+        how = (self._start, self._wait, self._abandon, self._now, self._room, self._config.operation_timeout)
+        return Doors(*how, self._verified)
 
 
 class _Call:

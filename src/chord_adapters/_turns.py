@@ -6,7 +6,6 @@ import attrs
 
 from chord_adapters._errors import ChordError
 from chord_adapters._runtime import Waiter
-from chord_proto.blocks import BLOCK_SIZE
 from chord_proto.effects import OpId
 from chord_proto.operations import Await, Delete, Fetch, Get, Operation, Put, Restore, Scan, Store
 from chord_proto.timers import Timers
@@ -23,6 +22,8 @@ ALONE_AFTER = 1024
 MOST_BYTES_UNDER_WAY = 8 * 1024 * 1024
 """How many bytes they carry, unless a single one carries more: a quarter of what one connection queues."""
 _OVERHEAD = 1024
+_READ = 64 * 1024
+"""How many bytes a read is taken to bring: more than most, less than the longest."""
 
 _DEADLINE = "deadline"
 
@@ -54,7 +55,7 @@ class Ticket:
     def _weighed(self) -> int:
         operation = self.operation
         if isinstance(operation, (Fetch, Get)):
-            return _OVERHEAD + BLOCK_SIZE
+            return _OVERHEAD + _READ
         if isinstance(operation, (Put, Restore)):
             return len(operation.value or b"") + _OVERHEAD
         if isinstance(operation, Store):

@@ -9,13 +9,13 @@ from chord_proto import messages
 from chord_proto.config import Config
 from chord_proto.grants import MAX_ARCS
 from chord_proto.identifiers import place_of_node
-from chord_proto.messages import Answer, Message, Notify, Reason, Request
+from chord_proto.messages import Answer, ListChanged, Message, Notify, Reason, Request
 from chord_proto.peer import Peer
 from chord_proto.places import Arc
 from chord_proto.routing import Known
 
 _REASONS = frozenset(int(reason) for reason in Reason)
-_FROM_SOMEBODY = (Answer, Notify, messages.Reached)
+_FROM_SOMEBODY = (Answer, Notify, ListChanged, messages.Reached)
 
 
 def _with(first: Peer | None, *others: Peer) -> tuple[Peer, ...]:

@@ -22,6 +22,7 @@ MESSAGES: dict[int, type[m.Message]] = {
     0x14: m.Busy,
     0x15: m.Notify,
     0x16: m.Leaving,
+    0x17: m.ListChanged,
     # Lookup
     0x20: m.FindSuccessor,
     0x21: m.Found,

@@ -21,8 +21,10 @@ import struct
 from chord_proto.identifiers import CONTENT_BITS
 from chord_proto.records import record
 
-BLOCK_SIZE = 65_536
-"""Most bytes of one block; leaves of a tree are this long, but for the last."""
+BLOCK_SIZE = 262_144
+"""Most bytes of one block; leaves of a tree are this long, but for the last.
+
+So long that what a block costs beside its bytes, six messages for three replicas, is less than what they cost."""
 MARK = b"\x89ChordT\n"
 """What a branch block begins with: a byte that no ASCII or UTF-8 text begins with, a name, an end of line."""
 KEY_SIZE = CONTENT_BITS // 8
@@ -32,7 +34,7 @@ MAX_LEVEL = 5
 
 _HEAD = struct.Struct(f">{len(MARK)}sBQ")
 FAN_OUT = (BLOCK_SIZE - _HEAD.size) // KEY_SIZE
-"""Most children of one branch block: 3,275."""
+"""Most children of one branch block: 13,106."""
 
 
 @record

@@ -136,8 +136,8 @@ class Connection:
         self.queued_bytes -= len(data)
         return data
 
-    def receive_data(self, data: bytes) -> list[Message]:
-        """Take the next bytes of the stream; return the messages that they complete, in order.
+    def receive_data(self, data: bytes | memoryview) -> list[Message]:
+        """Take the next bytes of the stream; return the messages that they complete, in order.  No view is kept.
 
         However the stream is split, the messages are the same.  Raises `DecodeError` for bytes that no correct
         peer sends; what came with them is lost, nothing is sent any more, and each further call raises it again.
@@ -147,12 +147,12 @@ class Connection:
             raise DecodeError(self._failure)
         if self._over:
             return []
-        work: bytes | bytearray = data
+        work: bytes | bytearray | memoryview = data
         if self._buffer:
             self._buffer += data
             work = self._buffer
         try:
-            offset = 0 if self.established else self._greet(work)
+            offset = 0 if self.established else self._greet(bytes(work))
             if self.established:
                 return self._frames(work, offset)
         except DecodeError as error:
@@ -181,7 +181,7 @@ class Connection:
             self._failure = f"the stream ended after {incomplete} bytes of an incomplete frame or hello"
             raise DecodeError(self._failure)
 
-    def _frames(self, work: bytes | bytearray, offset: int) -> list[Message]:
+    def _frames(self, work: bytes | bytearray | memoryview, offset: int) -> list[Message]:
         """Decode the complete frames of ``work`` from ``offset`` on, and keep the rest."""
         messages: list[Message] = []
         end = len(work)
@@ -200,7 +200,7 @@ class Connection:
         self._keep(work, offset)
         return messages
 
-    def _keep(self, work: bytes | bytearray, offset: int) -> None:
+    def _keep(self, work: bytes | bytearray | memoryview, offset: int) -> None:
         """Keep what is left of ``work`` from ``offset`` on until more comes."""
         if offset == len(work):
             if self._buffer:

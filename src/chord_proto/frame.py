@@ -17,7 +17,18 @@ from chord_proto.graves import Graves
 from chord_proto.lookup import Asked, Lookups
 from chord_proto.membership import Membership
 from chord_proto.merge import Merge
-from chord_proto.messages import Answer, GetNeighbours, Message, Notify, Perform, Reached, Reason, Record, Request
+from chord_proto.messages import (
+    Answer,
+    GetNeighbours,
+    ListChanged,
+    Message,
+    Notify,
+    Perform,
+    Reached,
+    Reason,
+    Record,
+    Request,
+)
 from chord_proto.operations import Describe, Description, Failed, Failure, Operation
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
@@ -307,6 +318,8 @@ class Frame:
             self.ring.on_notify(message, sender)
         elif isinstance(message, Reached):
             self.lookups.on_reached(message, sender)
+        elif isinstance(message, ListChanged):
+            self.ring.on_list_changed(message)
 
     def _request(self, message: Request, sender: Address) -> None:
         ctx = self.ctx

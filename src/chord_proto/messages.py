@@ -44,6 +44,7 @@ __all__ = [
     "Granted",
     "Keys",
     "Leaving",
+    "ListChanged",
     "ListRange",
     "Listing",
     "Message",
@@ -135,6 +136,11 @@ class Busy(Answer):
 @record
 class Notify(Message):
     """I believe that I am your predecessor."""
+
+
+@record
+class ListChanged(Message):
+    """You seem to be my predecessor, and my successor list has changed: do not wait for your period to ask for it."""
 
 
 @record
@@ -457,7 +463,7 @@ class Performed(Answer):
 
 
 AnyMessage: TypeAlias = (
-    Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
+    Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | ListChanged | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
     | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed | Forward | Reached

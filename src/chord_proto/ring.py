@@ -7,7 +7,7 @@ questions about that state are answered *busy* and notifications wait in one slo
 from __future__ import annotations
 
 from chord_proto.identifiers import between
-from chord_proto.messages import Answer, Busy, GetNeighbours, Neighbours, Notify, Ping, Pong
+from chord_proto.messages import Answer, Busy, GetNeighbours, ListChanged, Neighbours, Notify, Ping, Pong
 from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
 from chord_proto.ring_state import (
@@ -118,7 +118,8 @@ class Ring(RingState):
             ):
                 self._ask(AskCandidate(between_us))
                 return
-            self.ctx.notify(successor)
+            if not self.in_order:  # Else rectify there would find nothing to do.
+                self.ctx.notify(successor)
             self._end_step()
         elif isinstance(answer, Busy):
             self._retry_later()
@@ -259,6 +260,12 @@ class Ring(RingState):
             self._consider_waiting(nearer)
         else:
             self.set_predecessor(candidate)
+
+    def on_list_changed(self, message: ListChanged) -> None:
+        """The successor has news: it should not take a period a node to travel round the ring."""
+        routing = self.ctx.routing
+        if message.source in routing.successors[:1]:
+            self.stabilize_soon()
 
     # The predecessor's health, and those before it
 

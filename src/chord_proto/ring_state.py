@@ -8,7 +8,7 @@ from typing import TypeAlias
 from chord_proto.context import Context
 from chord_proto.effects import PredecessorChanged, SuccessorsChanged
 from chord_proto.identifiers import between
-from chord_proto.messages import Answer, Pong, Reason, Refused
+from chord_proto.messages import Answer, ListChanged, Pong, Reason, Refused
 from chord_proto.peer import Peer
 from chord_proto.phase import Phase
 from chord_proto.records import record
@@ -204,10 +204,18 @@ class RingState:
         routing.learn_arcs(ctx.me.id, successors, ctx.now, pointers=True)
         self.widen(0)
         ctx.emit(SuccessorsChanged(successors))
+        self._pass_on(old)
         if old[:1] != successors[:1]:
             self.stabilize_soon()
         else:  # While lists still change, ask more often: news travels one node a round.
             ctx.timers.arm_earlier(("stabilize", 0), ctx.now + ctx.rng.jitter(ctx.interval / 4))
+
+    def _pass_on(self, old: tuple[Peer, ...]) -> None:
+        """Tell the predecessor to ask for the list, if anything has changed of the part of it that it takes over."""
+        ctx, routing = self.ctx, self.ctx.routing
+        to, taken = routing.predecessor, ctx.config.successors - 1
+        if to is not None and not routing.is_suspect(to) and old[:taken] != routing.successors[:taken]:
+            ctx.send(to.address, ListChanged(ctx.me, ctx.incarnation, to.id, ctx.life_of(to)))
 
     def set_predecessor(self, peer: Peer | None) -> None:
         """Replace the predecessor."""

@@ -9,7 +9,7 @@ from chord_adapters import _links, _room
 from chord_adapters._address import UNACKNOWLEDGED
 from chord_adapters._buffers import UNWATCHED
 from chord_adapters._doors import HELLO_TIMEOUT
-from chord_adapters._link import MAX_WAITING, READ_AHEAD, READ_SIZE, STALL_TIMEOUT
+from chord_adapters._link import MAX_WAITING, READ_AHEAD, READ_BEHIND_LONG, READ_SIZE, STALL_TIMEOUT
 from chord_adapters._links import Link, Links, Loss, Standing
 from chord_proto.config import Config
 from chord_proto.connection import Connection, Hello
@@ -459,7 +459,7 @@ def test_connections_take_turns() -> None:
 
 
 def test_little_is_read_of_what_may_be_many() -> None:
-    """Some kilobytes at once, and more only of a frame that is known to be longer."""
+    """Some kilobytes at once, and more only of a frame that is known to be longer, and after one."""
     world = World()
     link, _ = world.accept()
     other = world.greet(link)
@@ -470,7 +470,10 @@ def test_little_is_read_of_what_may_be_many() -> None:
     assert link.wanted == len(frame) - READ_AHEAD
     assert world.links.buffers.received == READ_AHEAD
     world.links.received(link, frame[READ_AHEAD:], world.now)
-    assert (link.wanted, world.links.buffers.received) == (READ_AHEAD, 0)
+    assert (link.wanted, world.links.buffers.received) == (READ_BEHIND_LONG, 0)
+    other.send(PING)
+    world.links.received(link, other.data_to_send(), world.now)
+    assert link.wanted == READ_AHEAD
     other.send(Perform(None, 0, None, 0, 1, Store(bytes(600_000)), 1000))
     world.links.received(link, other.data_to_send()[:READ_AHEAD], world.now)
     assert link.wanted == READ_SIZE

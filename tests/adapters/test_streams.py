@@ -21,7 +21,7 @@ from tests.adapters.backends import LISTEN, QUICK, Backend, ring
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
-PIECES = [os.urandom(size) for size in (1, 70_000, 0, 0x10000, 300_000)]
+PIECES = [os.urandom(size) for size in (1, 300_000, 0, BLOCK_SIZE, 1_200_000)]
 WHOLE = b"".join(PIECES)
 
 
@@ -272,7 +272,7 @@ async def test_short_pieces_leave_others_their_turn(backend: Backend) -> None:
 async def test_cancelling_at_each_await(backend: Backend, tmp_path: Path) -> None:
     """Storing from a generator and from a file, and reading to the end or not: cancelled anywhere, nothing is left."""
     path = tmp_path / "value"
-    path.write_bytes(WHOLE[:150_000])
+    path.write_bytes(WHOLE[:600_000])
     closed: list[str] = []
     begun = 0
     async with ring(backend, 3) as nodes:
@@ -282,11 +282,11 @@ async def test_cancelling_at_each_await(backend: Backend, tmp_path: Path) -> Non
             with path.open("rb") as file:
                 await nodes[1].store_stream(file)
             begun += 1
-            stored = await nodes[1].store_stream(pieces_of([WHOLE[:100_000], WHOLE[100_000:150_000]], closed))
+            stored = await nodes[1].store_stream(pieces_of([WHOLE[:400_000], WHOLE[400_000:600_000]], closed))
             async with nodes[1].open(stored.key) as reader:
                 await reader.read(10)
             async with nodes[1].open(stored.key) as reader:
-                assert WHOLE[:150_000] == await reader.read()
+                assert WHOLE[:600_000] == await reader.read()
 
         async def check() -> None:
             assert begun == len(closed)

@@ -92,7 +92,7 @@ def test_a_client(nodes: tuple[Node, Node]) -> None:
 
 def test_streams(nodes: tuple[Node, Node], tmp_path: Path) -> None:
     """A file or pieces go in, in the caller's thread, and pieces come out, also through a client."""
-    data = bytes(range(250)) * 1000
+    data = bytes(range(250)) * 4000
     path = tmp_path / "value"
     path.write_bytes(data)
     threads: list[str] = []
@@ -100,7 +100,7 @@ def test_streams(nodes: tuple[Node, Node], tmp_path: Path) -> None:
 
     def pieces() -> Iterator[bytes]:
         threads.append(threading.current_thread().name)
-        yield from (data[at : at + 1000] for at in range(0, len(data), 1000))
+        yield from (data[at : at + 4000] for at in range(0, len(data), 4000))
 
     def tell(size: int) -> None:
         threads.append(threading.current_thread().name)

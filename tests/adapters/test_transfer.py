@@ -222,7 +222,7 @@ def test_a_missing_part() -> None:
 def test_a_step_that_failed_may_be_taken_again() -> None:
     """A part that is missing is asked for again with the next step; what comes before it was handed out once."""
     ring = FakeRing()
-    data = bytes(range(251)) * 1_000
+    data = bytes(range(251)) * 4_000
     key = ring.store(data)
     leaf = ring.blocks.pop(content_key(data[BLOCK_SIZE : 2 * BLOCK_SIZE]))
     got: list[bytes] = []
@@ -246,7 +246,7 @@ def test_without_room_the_next_step_still_asks() -> None:
     room = True
     ring = FakeRing()
     ring.doors = attrs.evolve(ring.doors, room=lambda: room)
-    data = bytes(range(251)) * 1_000
+    data = bytes(range(251)) * 4_000
     key = ring.store(data)
 
     async def fetch() -> bytes:
@@ -264,7 +264,7 @@ def test_without_room_the_next_step_still_asks() -> None:
 def test_reading_like_a_file() -> None:
     """`read` gives at most what was asked for, nothing only at the end, and all that is left when not told."""
     ring = FakeRing()
-    data = bytes(range(251)) * 1_000
+    data = bytes(range(251)) * 4_000
 
     async def fetch(sizes: list[int]) -> list[bytes]:
         async with ring.reader(key) as reader:

@@ -12,13 +12,15 @@ FAULTS = (
         old="""\
                 self._ask(AskCandidate(between_us))
                 return
-            self.ctx.notify(successor)
+            if not self.in_order:  # Else rectify there would find nothing to do.
+                self.ctx.notify(successor)
 """,
         new="""\
                 kept, _ = cut_list(self.ctx.me, (between_us, *routing.successors), self.ctx.config)
                 self.set_successors(kept, came_round=routing.came_round)
                 successor = between_us
-            self.ctx.notify(successor)
+            if not self.in_order:  # Else rectify there would find nothing to do.
+                self.ctx.notify(successor)
 """,
         hunt="growth",
         check="S13",
@@ -136,7 +138,8 @@ FAULTS = (
         words="stabilise does not notify its successor",
         module="ring",
         old="""\
-            self.ctx.notify(successor)
+            if not self.in_order:  # Else rectify there would find nothing to do.
+                self.ctx.notify(successor)
             self._end_step()
         elif""",
         new="""\
@@ -222,7 +225,7 @@ FAULTS = (
             if between(me.id, peer.id, kept[-1].id):
 """,
         new="            if peer.id != kept[-1].id:\n",
-        hunt="growth",
+        hunt="departures",
         check="S8",
     ),
     Fault(

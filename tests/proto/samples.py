@@ -41,6 +41,7 @@ MESSAGES: dict[str, m.Message] = {
     "Neighbours, alone": m.Neighbours(**TO_B, request=1, predecessor=None, successors=(), came_round=True, width=1),
     "Busy": m.Busy(**TO_B, request=1),
     "Notify": m.Notify(**TO_B),
+    "ListChanged": m.ListChanged(**TO_B),
     "Leaving": m.Leaving(
         **TO_B,
         request=1,

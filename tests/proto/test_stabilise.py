@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from chord_proto.effects import Effect, PeerFailed, PredecessorChanged, Send, SuccessorsChanged
-from chord_proto.messages import Busy, GetDigest, GetNeighbours, Neighbours, Notify, Ping, Pong, Reason, Refused
+from chord_proto.messages import (
+    Busy,
+    GetDigest,
+    GetNeighbours,
+    ListChanged,
+    Neighbours,
+    Notify,
+    Ping,
+    Pong,
+    Reason,
+    Refused,
+)
 from chord_proto.node import Node
 from tests.proto.rig import Rig, only, peer, request, sent
 
@@ -28,14 +39,21 @@ def told(effects: list[Effect]) -> list[int | None]:
 
 
 def test_the_successors_list_is_taken_over_whole() -> None:
-    """The list: successors := [s] + s's list, cut to r; then s is notified."""
+    """The list: successors := [s] + s's list, cut to r; then s is notified, if it does not name the node already."""
     rig, node, asked = stabilising()
     effects = rig.reply(asked, Neighbours, peer(10), (peer(120), peer(170), peer(180)), False, 3)
     assert [60, 120, 170] == places(node)
     known = node.ctx.routing.known
     assert [(10, rig.now), (60, rig.now), (120, rig.now)] == [(known[i].after, known[i].heard) for i in (60, 120, 170)]
-    assert [60] == told(effects)
+    assert [] == told(effects)
     assert not node.view().busy
+
+
+def test_a_successor_that_names_another_is_notified() -> None:
+    """The successor takes an earlier node for its predecessor, or none: it is told of this one."""
+    for predecessor in (None, peer(200)):
+        rig, _, asked = stabilising()
+        assert [60] == told(rig.reply(asked, Neighbours, predecessor, (peer(100), peer(150)), False, 3))
 
 
 def test_the_list_stops_where_it_comes_round() -> None:
@@ -236,3 +254,36 @@ def test_in_order_is_whose_successor_takes_it_for_its_predecessor() -> None:
         rig.run(1.5)
         asked = rig.asked(GetNeighbours, peer(60))
     assert [True, False, True] == told
+
+
+def test_a_changed_list_is_passed_on_at_once() -> None:
+    """The predecessor is told of a list that differs in what it takes over of it: all but the last of r."""
+    rig, node, asked = stabilising()
+    effects = rig.reply(asked, Neighbours, peer(10), (peer(100), peer(170)), False, 3)
+    assert [60, 100, 170] == places(node)
+    assert [] == sent(ListChanged, effects)
+    rig.tick(node, 2.0)
+    effects = rig.reply(rig.asked(GetNeighbours, peer(60)), Neighbours, peer(10), (peer(120), peer(170)), False, 3)
+    assert [60, 120, 170] == places(node)
+    assert [200] == [message.target for message in sent(ListChanged, effects)]
+
+
+def test_whoever_is_told_of_a_changed_list_asks_for_it() -> None:
+    """The word of the first successor brings the next round forward; that of anybody else does not."""
+    rig, node, asked = stabilising()
+    rig.reply(asked, Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+    rig.tick(node, node.ctx.config.eager_delay)
+    assert [] == sent(GetNeighbours, rig.receive(node, request(ListChanged, peer(100), node)))
+    effects = rig.receive(node, request(ListChanged, peer(60), node))
+    assert [60] == [message.target for message in sent(GetNeighbours, effects)]
+
+
+def test_a_flood_of_changes_brings_no_more_rounds_than_one_a_delay() -> None:
+    """However often the successor says so, rounds are ``Config.eager_delay`` apart."""
+    rig, node, asked = stabilising()
+    rounds = [asked]
+    for _ in range(100):
+        rig.reply(rounds[-1], Neighbours, peer(10), (peer(100), peer(150)), False, 3)
+        effects = [effect for _ in range(10) for effect in rig.receive(node, request(ListChanged, peer(60), node))]
+        rounds += sent(GetNeighbours, effects + rig.tick(node, node.ctx.config.eager_delay / 10))
+    assert 9 <= len(rounds) <= 11

@@ -99,3 +99,16 @@ def test_two_joiners_at_a_lone_node(seed: int) -> None:
     stored = net.do(f"b{seed}", Put(b"users/42", b"v1"))
     assert isinstance(stored, Stored)
     assert net.do(f"c{seed}", Get(b"users/42")) == Fetched(b"v1", stored.version)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_news_travels_without_waiting_for_periods(seed: int) -> None:
+    """Sixteen that join at once have exact successor lists within five periods, though news passes through eight nodes."""
+    net = Network(seed)
+    net.spawn("n0")
+    for number in range(1, 16):
+        net.spawn(f"n{number}", join=["n0"])
+    order = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
+    lists = {me: tuple((order[at + 1 :] + order[:at])[:8]) for at, me in enumerate(order)}
+    net.run_until(lambda: all(lists[node.me] == node.successors for node in net.nodes), within=5.0)
+    assert net.counts["sent"] < 16 * 400

@@ -83,7 +83,7 @@ async def _run(nodes: int, effort: Effort) -> list[Line]:
             at = 0
             async with members[-1].open(keys[0]) as blocks:
                 async for block in blocks:
-                    if block != view[at : at + len(block)]:
+                    if block != data[at : at + len(block)]:  # A view is compared byte by byte.
                         raise RuntimeError("other bytes came back")
                     at += len(block)
             if at != len(data):

@@ -13,7 +13,7 @@ from chord_adapters.testing._stage import LOOPBACK, PATIENCE, QUICK, Stage
 
 MOST = 400
 """No scenario has so many suspensions."""
-LONG = bytes(150_000)
+LONG = bytes(600_000)
 Check: TypeAlias = Callable[[list[Node]], Awaitable[None]]
 """Looks at the ring after each run; raises `AssertionError`."""
 

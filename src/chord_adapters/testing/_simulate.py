@@ -19,7 +19,18 @@ from chord_adapters.testing._world import World
 
 SOMETIMES = (
     *("create", "join", "leave", "receive", "tick", "unreachable", "perform", "written"),
-    *("Notify", "Neighbours", "Busy", "Leaving", "TakeOver", "Replicate", "Copies", "Confirm", "Elsewhere"),
+    *(
+        "Notify",
+        "ListChanged",
+        "Neighbours",
+        "Busy",
+        "Leaving",
+        "TakeOver",
+        "Replicate",
+        "Copies",
+        "Confirm",
+        "Elsewhere",
+    ),
     *("PeerFailed", "PeerLeft", "assumptions hold", "whole ring checked: Z", "broken: partition"),
     *("did: join", "did: leave", "did: crash", "did: crash, silent", "did: pause", "did: slow disk", "did: clock"),
     *("did: restart", "did: restart without its disk", "did: restart with a torn disk", "did: drift"),

@@ -81,7 +81,7 @@ def test_bad_conditions(arguments: tuple[str, str], chord: Command) -> None:
     assert 3 == chord("get", "untouched").status
 
 
-@pytest.mark.parametrize("size", [0, 1, 35, 256, 8960, 65_535, 65_536, 65_537, 140_000])
+@pytest.mark.parametrize("size", [0, 1, 35, 256, 8960, 262_143, 262_144, 262_145, 560_000])
 def test_store_and_fetch(size: int, tmp_path: Path, ring: list[Node], chord: Command) -> None:
     """What was stored through one node is fetched through another, to the byte, into a file and onto standard output."""
     original = tmp_path / "original"

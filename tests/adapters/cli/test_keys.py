@@ -110,7 +110,7 @@ def record(name: bytes = b"k", value: bytes = b"", version: str = version_at(1),
         (record(value=bytes(4 * 1024 * 1024 + 1)), "line 2: the value has 4194305 bytes, the most is 4194304"),
         (record(bytes(4097)), "line 2: the key has 4097 bytes, the most is 4096"),
         (record(version="000000000001-0000-0000000000000001", expires=-1), "line 2: -1 is no time"),
-        (exported({"value": bytes(65_537)}), "line 2: the block has 65537 bytes, the most is 65536"),
+        (exported({"value": bytes(262_145)}), "line 2: the block has 262145 bytes, the most is 262144"),
     ],
     ids=lambda text: text[:60],
 )

@@ -15,7 +15,7 @@ store b long size=500000
 fetch c long
 fetch d long
 ----
-d63510341b423ee212da55ecb45478fdf0e5ee97, 500000 bytes
+7164334940cae07d880dc8f6e402baee8fadb311, 500000 bytes
 500000 bytes, as stored
 500000 bytes, as stored
 

@@ -19,7 +19,7 @@ store x letter size=200000
 fetch c letter
 fetch x letter
 ----
-99915b06e7538c64d85558cf957978e35bf42e9c, 200000 bytes
+ad15038ca8d7471e85c351bf51b8ba20470054ee, 200000 bytes
 200000 bytes, as stored
 200000 bytes, as stored
 

@@ -13,7 +13,7 @@ store d letter size=100000
 version 1
 version 1
 version 1
-d938a643d50efc33be38604870c7806d735f052c, 100000 bytes
+0be96c78dbeb65d60f05f9df83d503467ea898e1, 100000 bytes
 
 crash b
 crash e
