@@ -60,7 +60,7 @@ MESSAGES: dict[int, type[m.Message]] = {
 }
 """The first byte of a frame's body, and what follows it."""
 
-SINCE: dict[type[m.Message], int] = {m.Forward: 2, m.Reached: 2}
+SINCE: dict[type[m.Message], int] = {m.ListChanged: 2, m.Forward: 2, m.Reached: 2}
 """The wire version with which a message came; all others were there from the beginning."""
 
 INSTEAD: dict[type[m.Message], type[m.Message]] = {m.Forward: m.FindSuccessor}

@@ -112,11 +112,16 @@ class Connection:
     def send(self, message: Message) -> None:
         """Queue a message.  One that comes after the end of the connection is dropped, as on its way it might be.
 
+        So is one that the agreed version has no way to say: nothing that needs an answer.
+
         Raises `LocalProtocolError`, and queues nothing, for a message that the codec refuses or that is longer
         than ``max_frame``.
         """
         waits = not self.established and not (self._initiator and self._codec.knows(message))
-        body = (self._newest if waits else self._codec).encode(message)
+        codec = self._newest if waits else self._codec
+        if not codec.knows(message) and self._newest.knows(message):
+            return
+        body = codec.encode(message)
         if len(body) > self._max_frame:
             name = type(message).__name__
             raise LocalProtocolError(f"{name} takes {len(body)} bytes, more than a frame's {self._max_frame}")

@@ -71,7 +71,7 @@ def test_the_highest_common_version_is_agreed_on(ours: tuple[int, int], theirs: 
 
 @pytest.mark.parametrize("theirs, heard", [((1, 2), [REACHED]), ((1, 1), [])])
 def test_what_not_every_version_knows_waits_for_the_welcome(theirs: tuple[int, int], heard: list[m.Message]) -> None:
-    """It is held back, and counted, until the version is known, and dropped if that is one which does not know it."""
+    """It is held back, and counted, until the version is known, and dropped then and later if that does not know it."""
     initiator, acceptor = dialled(Hello("chord", versions=(1, 2))), accepted(Hello("chord", versions=theirs))
     initiator.send(REACHED)
     initiator.send(PING)
@@ -80,6 +80,8 @@ def test_what_not_every_version_knows_waits_for_the_welcome(theirs: tuple[int, i
     assert initiator.queued_bytes == waiting - len(hello) > 0
     assert acceptor.receive_data(hello) == [PING]
     transfer(acceptor, initiator)
+    assert heard == transfer(initiator, acceptor)
+    initiator.send(REACHED)
     assert heard == transfer(initiator, acceptor)
     assert initiator.queued_bytes == 0
 
