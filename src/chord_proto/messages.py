@@ -463,8 +463,8 @@ class Performed(Answer):
 
 
 AnyMessage: TypeAlias = (
-    Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | ListChanged | Leaving | Done | FindSuccessor | Found | Closer
+    Refused | Working | Ping | Pong | GetNeighbours | Neighbours | Busy | Notify | Leaving | Done | FindSuccessor | Found | Closer
     | GetRecord | Value | PutRecord | Acknowledged | Elsewhere | Replicate | TakeOver | Granted | GetClaim | Claim
     | GetDigest | Digest | ListRange | Listing | GetCopies | Copies | Confirm | Perform | Performed
-    | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed | Forward | Reached
+    | GetCopy | Collect | GetKeys | Keys | AwaitChange | Changed | Forward | Reached | ListChanged
 )  # fmt: skip
