@@ -118,8 +118,7 @@ class Ring(RingState):
             ):
                 self._ask(AskCandidate(between_us))
                 return
-            if not self.in_order:  # Else rectify there would find nothing to do.
-                self.ctx.notify(successor)
+            self.ctx.notify(successor)
             self._end_step()
         elif isinstance(answer, Busy):
             self._retry_later()

@@ -73,6 +73,7 @@ def test_unless_it_is_to_keep_them() -> None:
         assert 0 == records(ring)
         ring.start(ring.addresses[4])
         ring.settle()
+        ring.advance(30.0)
         assert set() < read(ring)
 
 
@@ -240,4 +241,5 @@ def test_a_ring_that_never_had_the_records() -> None:
         storage.close()
         ring.start(ring.addresses[4])
         ring.settle()
+        ring.advance(30.0)
         assert set() < read(ring)
