@@ -50,13 +50,13 @@ def test_keys_per_node_are_the_papers(virtual_nodes: int, p1: float, p99: float)
     assert 50.0 == found.mean
 
 
-@pytest.mark.parametrize("fraction, hops, timeouts", [(0.0, 3.84, 0.0), (0.2, 4.22, 1.17), (0.5, 5.09, 5.10)])
+@pytest.mark.parametrize("fraction, hops, timeouts", [(0.0, 3.84, 0.0), (0.1, 4.03, 0.6), (0.5, 5.09, 5.10)])
 def test_lookups_after_many_died_at_once_are_the_papers(fraction: float, hops: float, timeouts: float) -> None:
     """ToN 2003, table II: nobody has noticed, every lookup finds the owner all the same, and none a wrong one."""
-    found = sim.failure(fraction=fraction, lookups=600)
+    found = sim.failure(fraction=fraction, lookups=1500)
     assert (0, 0) == (found.wrong, found.failed)
-    assert hops == pytest.approx(found.hops, rel=0.07)
-    assert timeouts == pytest.approx(found.timeouts, rel=0.07, abs=0.2)
+    assert hops == pytest.approx(found.hops, rel=0.05)
+    assert timeouts == pytest.approx(found.timeouts, rel=0.07, abs=0.25)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])

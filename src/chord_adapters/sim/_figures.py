@@ -162,6 +162,11 @@ def failure(
         raise ValueError(f"a fraction is from 0 to less than 1, not {fraction}")
     config = _config(20 if successors is None else successors, in_production, candidates=32, replicas=16)
     field = Field(places_of(nodes, virtual_nodes, seed=seed, bits=config.bits), config, seed=seed)
+    if not in_production:
+        # Its list would be as long as the answers, and a lookup ends sooner at some of these than by fingers and successors.
+        for node in field.nodes.values():
+            node.ring.set_predecessors(node.predecessor, ())
+            node.ctx.routing.go_by_pointers()
     rng = Rng(seed)
     addresses = sorted({node.me.address for node in field.nodes.values()})
     dead = {addresses.pop(rng.below(len(addresses))) for _ in range(int(fraction * nodes))}
