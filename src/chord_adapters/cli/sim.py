@@ -134,14 +134,14 @@ def failure(
 @app.command
 def churn(
     *,
-    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [500],  # noqa: B006
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [1000],  # noqa: B006
     rate: Annotated[Shares, Parameter(help="Joins a second, and leaves a second.")] = [0.05],  # noqa: B006
     lookups: Lookups = 1000,
     successors: Successors = None,
     production: Production = False,
     run: Run = _RUN,
 ) -> int:
-    """Look one random key up a second while nodes join and leave (SIGCOMM 2001, section 6.5)."""
+    """Look one random key up a second while nodes join and leave (ToN 2003, table III)."""
     if not all(0 <= each < inf for each in rate):
         raise UsageError("a rate is a number that is not negative")
     return _show(

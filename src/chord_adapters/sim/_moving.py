@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from math import inf, log
+from math import inf, log, log2
 
 import attrs
 
@@ -21,8 +21,8 @@ from chord_proto.rng import Rng
 from chord_proto.settled import settled_ring
 
 Progress = Callable[[int, int], None]
-PERIOD = 30.0
-"""Seconds between two rounds of stabilise, on average (SIGCOMM 2001, section 6.4)."""
+PERIOD, JITTER = 30.0, 0.5
+"""Seconds between two rounds of stabilise on average, and how much less or more it may be: 15 to 45 (ToN 2003, section V)."""
 _APART, _WITHIN = 60.0, 600.0
 """Seconds for which a ring is cut, and within which it must be one again."""
 
@@ -58,24 +58,22 @@ class Merge:
 def churn(
     *,
     rate: float = 0.05,
-    nodes: int = 500,
+    nodes: int = 1000,
     lookups: int = 1000,
     successors: int | None = None,
     seed: int = 0,
     in_production: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Churn:
-    """Look one random key up a second while nodes join and leave, each ``rate`` times a second (SIGCOMM 2001, section 6.5).
+    """Look one random key up a second while nodes join and leave, each ``rate`` times a second (ToN 2003, table III).
 
-    All three are Poisson processes.  With the papers' settings a node stabilises every 30 s, give or take a fifth, and
-    refreshes one finger as often.
+    All three are Poisson processes.  With the papers' settings a node has 20 successors, and stabilises after 15 to 45 seconds;
+    in each round it asks its successor, and refreshes one more entry of its list or its fingers.
     """
     if not 0 <= rate < inf:
         raise ValueError(f"a rate is a number that is not negative, not {rate}")
     # Old pointers are replaced for as long as there are other candidates to be named.
-    config = (
-        production(successors=successors) if in_production else _slow(papers(successors=successors or 8, candidates=4))
-    )
+    config = production(successors=successors) if in_production else _slow(nodes, successors or 20)
     net = _moving(nodes, config, seed)
     rng, number, under_way = Rng(seed), nodes, list[tuple[Handle, int, int]]()
     found, failed, wrong, hops, timeouts = 0, 0, 0, 0, 0
@@ -157,8 +155,20 @@ def merge(
     return Merge(nodes=nodes, parts=parts, seconds=seconds, messages_per_node_s=each_second)
 
 
-def _slow(config: Config) -> Config:
-    return attrs.evolve(config, stabilize_interval=PERIOD, finger_interval=PERIOD, late_tolerance=10 * PERIOD)
+def _slow(nodes: int, successors: int) -> Config:
+    """Return the papers' settings of a ring that changes.
+
+    Here the list comes whole with the successor's answer in each round.  So that fingers are no fresher than the papers', in
+    whose rounds they and the list's other entries take turns, their rounds are rarer by that share.
+    """
+    fingers = max(1.0, log2(nodes / successors))
+    return attrs.evolve(
+        papers(successors=successors, candidates=4),
+        stabilize_interval=PERIOD,
+        jitter=JITTER,
+        finger_interval=PERIOD * (fingers + successors - 1) / fingers,
+        late_tolerance=10 * PERIOD,
+    )
 
 
 def _moving(nodes: int, config: Config, seed: int) -> Network:
