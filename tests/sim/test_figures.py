@@ -83,6 +83,18 @@ def test_a_ring_at_rest_costs_what_its_upkeep_costs() -> None:
     assert 0.1 < found.messages_per_node_s < 0.8
 
 
+def test_virtual_nodes_come_go_and_merge() -> None:
+    """Nodes with several places each join and leave with all of them, and their parts become one ring."""
+    found = sim.churn(rate=0.025, nodes=16, virtual_nodes=4, lookups=100)
+    assert 0.0 == found.failed_per_10k
+    assert found.wrong <= 5
+    four, one = (
+        sim.churn(rate=0.0, nodes=64 // each, virtual_nodes=each, lookups=60).messages_per_node_s for each in (4, 1)
+    )
+    assert 3.5 < four / one < 5
+    assert 0 < sim.merge(nodes=8, virtual_nodes=2).seconds < 90
+
+
 def test_parts_become_one_ring() -> None:
     """However many there are."""
     for parts in (2, 4):

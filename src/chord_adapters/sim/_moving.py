@@ -16,6 +16,7 @@ from chord_proto.config import Config
 from chord_proto.invariants import is_ideal
 from chord_proto.node import Node
 from chord_proto.operations import Locate, Located
+from chord_proto.peer import Address
 from chord_proto.phase import Phase
 from chord_proto.rng import Rng
 from chord_proto.settled import settled_ring
@@ -60,6 +61,7 @@ def churn(
     rate: float = 0.05,
     nodes: int = 1000,
     lookups: int = 1000,
+    virtual_nodes: int = 1,
     successors: int | None = None,
     seed: int = 0,
     in_production: bool = False,
@@ -74,7 +76,7 @@ def churn(
         raise ValueError(f"a rate is a number that is not negative, not {rate}")
     # Old pointers are replaced for as long as there are other candidates to be named.
     config = production(successors=successors) if in_production else _slow(nodes, successors or 20)
-    net = _moving(nodes, config, seed)
+    net = _moving(nodes, virtual_nodes, config, seed)
     rng, number, under_way = Rng(seed), nodes, list[tuple[Handle, int, int]]()
     found, failed, wrong, hops, timeouts = 0, 0, 0, 0, 0
     sent, began = net.counts["sent"], net.now
@@ -88,14 +90,14 @@ def churn(
         members = [node for node in net.nodes if node.phase is Phase.ACTIVE]
         chosen = members[rng.below(len(members))]
         if kind == "join":
-            net.spawn(f"{seed}.{number}", join=[chosen.me.address], config=config)
+            net.spawn(f"{seed}.{number}", join=[chosen.me.address], virtual_nodes=virtual_nodes, config=config)
             number += 1
-        elif kind == "leave" and len(members) > 2:
+        elif kind == "leave" and len(net.addresses) > 2:
             net.leave(chosen.me.address)
         elif begun < lookups:
             place = (rng.bits64() << 96 | rng.bits64() << 32) >> (160 - config.bits)
             suspected = chosen.stats().suspected
-            under_way.append((net.perform(chosen.me.address, Locate(place)), place, suspected))
+            under_way.append((net.perform(chosen.me.address, Locate(place), index=chosen.me.index), place, suspected))
             begun += 1
             progress(begun, lookups)
         for each in [each for each in under_way if each[0].done]:
@@ -107,7 +109,8 @@ def churn(
             found += 1
             hops += sum(hop.peer.id != handle.result.owner.id for hop in handle.result.path)
             wrong += handle.result.owner.id not in _owners(net.nodes, place)
-            asker = next((node for node in net.nodes if node.me.address == handle.address), None)
+            who = handle.address, handle.index
+            asker = next((node for node in net.nodes if (node.me.address, node.me.index) == who), None)
             timeouts += 0 if asker is None else asker.stats().suspected - suspected
     seconds = net.now - began
     return Churn(
@@ -126,6 +129,7 @@ def merge(
     *,
     parts: int = 2,
     nodes: int = 64,
+    virtual_nodes: int = 1,
     successors: int | None = None,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
@@ -137,7 +141,7 @@ def merge(
     if not 2 <= parts <= nodes:
         raise ValueError(f"a ring of {nodes} is cut into 2 to {nodes} parts, not {parts}")
     config = Config() if successors is None else Config(successors=successors)
-    net = _moving(nodes, config, seed)
+    net = _moving(nodes, virtual_nodes, config, seed)
     net.run_for(5.0)
     drawn = list(net.addresses)
     rng = Rng(seed)
@@ -171,11 +175,14 @@ def _slow(nodes: int, successors: int) -> Config:
     )
 
 
-def _moving(nodes: int, config: Config, seed: int) -> Network:
+def _moving(nodes: int, virtual_nodes: int, config: Config, seed: int) -> Network:
     """Return a network with a ring at rest, whose messages take an exponential time that every message draws for itself."""
     net = Network(seed, mean_latency=DELAY, reorder=1.0, config=config)
-    for node in settled_ring(places_of(nodes, 1, seed=seed, bits=config.bits), config=config, seed=seed):
-        net.adopt(node)
+    hosts: dict[Address, list[Node]] = {}
+    for node in settled_ring(places_of(nodes, virtual_nodes, seed=seed, bits=config.bits), config=config, seed=seed):
+        hosts.setdefault(node.me.address, []).append(node)
+    for places in hosts.values():
+        net.adopt(*places)
     return net
 
 
