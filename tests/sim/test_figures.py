@@ -77,10 +77,12 @@ def test_lookups_under_churn() -> None:
 
 
 def test_a_ring_at_rest_costs_what_its_upkeep_costs() -> None:
-    """Without churn no answer is wrong, and a node sends what a round of stabilise and a finger take."""
+    """Without churn no answer is wrong, and a node sends what a round of stabilise takes, and a finger in one of twelve."""
     found = sim.churn(rate=0.0, nodes=64, lookups=60)
     assert (0, 0.0, 0.0) == (found.wrong, found.failed_per_10k, found.timeouts)
-    assert 0.1 < found.messages_per_node_s < 0.8
+    asked = 2 * found.path / 64  # One lookup a second, among all.
+    # In 30 s: a question, its answer and a notification to the successor, a question and an answer for the predecessor.
+    assert 5 / 30 + asked == pytest.approx(found.messages_per_node_s, rel=0.2)
 
 
 def test_virtual_nodes_come_go_and_merge() -> None:
