@@ -113,18 +113,21 @@ class Network(Sights):
         """
         return self._start(address, Setup(tuple(join), virtual_nodes, config or self.config, clock, versions), None)
 
-    def adopt(self, node: Node) -> None:
-        """Let a node that was made elsewhere, as by `chord_proto.settled`, run at its address from now on.
+    def adopt(self, *nodes: Node) -> None:
+        """Let a process whose nodes were made elsewhere, as by `chord_proto.settled`, run at their address from now on.
 
-        Raises ``ValueError`` when the address is taken.
+        Raises ``ValueError`` when the address is taken, or is not the same for all of them.
         """
-        simulation, address = self._simulation, node.me.address
+        simulation, address = self._simulation, nodes[0].me.address
+        if any(node.me.address != address for node in nodes):
+            raise ValueError(f"not all nodes are at {address}")
         if address in simulation.hosts or address in simulation.listening:
             raise ValueError(f"{address} is taken")
-        self._lives[address] = node.incarnation
-        setup = Setup((), 1, node.config, 0.0)
+        self._lives[address] = nodes[0].incarnation
+        setup = Setup((), len(nodes), nodes[0].config, 0.0)
         host = simulation.hosts[address] = Host(address, setup, write_delay=self._write_delay)
-        host.add(node, self._make_disk())
+        for node in nodes:
+            host.add(node, self._make_disk())
         self._log(address, "adopted")
         self._tell_wall(host)
 

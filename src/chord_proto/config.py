@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, in_, instance_of, le
+from attrs.validators import and_, ge, gt, in_, instance_of, le, lt
 
 from chord_proto.records import register
 
@@ -44,7 +44,10 @@ class Config:
     max_virtual_nodes: int = _count(64, 1, 65_535)
     """How many places one address may hold; a peer with a higher index is refused."""
 
-    # Periods of upkeep, each jittered by a fifth from the node's own generator.
+    # Periods of upkeep.
+    jitter: float = attrs.field(default=0.2, converter=float, validator=and_(ge(0.0), lt(1.0)))
+    """By what share of it each period and pause is lengthened or shortened, at random and evenly: a fifth parts nodes that began
+    together within some rounds, and leaves a silent peer little more time.  The papers have a half."""
     stabilize_interval: float = _seconds(1.0)
     """Between two rounds of stabilise and of asking the predecessor: a quarter of the five seconds in which
     a silent peer must be suspected, the rest is for retries."""

@@ -110,7 +110,7 @@ class Context:
         self.me = me
         self.config = config
         self.incarnation = incarnation
-        self.rng = Rng(seed)
+        self.rng = Rng(seed, spread=config.jitter)
         self.now = 0.0
         self.wall_offset = 0.0
         self.timers = Timers()

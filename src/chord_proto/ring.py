@@ -23,9 +23,6 @@ from chord_proto.ring_state import (
 )
 from chord_proto.routing import cut_list, is_full
 
-_LONGEST_JITTER = 1.2
-"""How many periods may pass between two rounds."""
-
 
 class Ring(RingState):
     """The ring state of one node and the rules that change it."""
@@ -58,7 +55,7 @@ class Ring(RingState):
         """Let no time pass without input in which others could find this node dead: a machine that slept looks like that."""
         ctx, config = self.ctx, self.ctx.config
         limit = max(config.late_tolerance, config.shortest_suspicion)
-        if _LONGEST_JITTER * config.longest_interval >= limit:  # Else stabilise sees to it.
+        if (1.0 + config.jitter) * config.longest_interval >= limit:  # Else stabilise sees to it.
             ctx.timers.arm(("awake", 0), ctx.now + limit / 2)
 
     def stop(self) -> None:

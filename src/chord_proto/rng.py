@@ -9,12 +9,13 @@ _MASK = (1 << 64) - 1
 
 
 class Rng:
-    """Uniform integers and jitter from a seed."""
+    """Uniform integers and jitter from a seed.  ``spread`` is by what share of a period jitter moves it at most, either way."""
 
-    __slots__ = ("state",)
+    __slots__ = ("spread", "state")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, spread: float = 0.2) -> None:
         self.state = seed & _MASK
+        self.spread = spread
 
     def bits64(self) -> int:
         """Return 64 random bits."""
@@ -29,8 +30,9 @@ class Rng:
         return (self.bits64() * n) >> 64
 
     def jitter(self, period: float) -> float:
-        """Return ``period`` times a uniform factor between 0.8 and 1.2."""
-        return period * (0.8 + 0.4 * (self.bits64() >> 11) / (1 << 53))
+        """Return ``period`` times a uniform factor between 1 - spread and 1 + spread."""
+        spread = self.spread
+        return period * (1.0 - spread + 2.0 * spread * (self.bits64() >> 11) / (1 << 53))
 
     def request_id(self) -> int:
         """Return an id for a request: 63 bits, hard to guess for who does not know the seed."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from errno import EADDRINUSE
 from pathlib import Path
 
 import attrs
 import pytest
 
 from chord_adapters import JoinRefused, _authority, _links
+from chord_adapters._node import Node
 from chord_adapters.testing._stage import QUICK
 from tests.adapters.backends import LISTEN, Backend, is_ideal, over_sockets, ring, settled, until
 from tests.adapters.names import Names, port_of, silent_place, with_ipv6
@@ -22,18 +25,36 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     return Names(monkeypatch)
 
 
+@asynccontextmanager
+async def ring_beside_silence(backend: Backend, host: str) -> AsyncIterator[Node]:
+    """Yield a ring of one node, while nobody gets through to its port on another host.
+
+    If somebody has that port there already, it is another node, with another port.
+    """
+    for last in [False] * 20 + [True]:
+        async with AsyncExitStack() as stack:
+            [node] = await stack.enter_async_context(ring(backend, 1))
+            try:
+                stack.enter_context(silent_place(host, port_of(node.address)))
+            except OSError as error:
+                if last or error.errno != EADDRINUSE:
+                    raise
+                continue
+            yield node
+            return
+
+
 async def test_a_name_whose_first_addresses_are_dead(backend: Backend, names: Names) -> None:
     """One refuses, one swallows what comes, and the third leads into the ring, before a dial's time is up."""
-    async with ring(backend, 1) as [node]:
+    async with ring_beside_silence(backend, "127.0.0.3") as node:
         port = port_of(node.address)
         names.known["seeds.test"] = ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
-        with silent_place("127.0.0.3", port):
-            began = backend.now()
-            async with backend.open_node(LISTEN, join=[f"seeds.test:{port}"], config=QUICK) as other:
-                await settled([node, other])
-                assert backend.now() - began < _links.DIAL_TIMEOUT
-                assert {f"seeds.test:{port}": "answers"} == other.contacts
-                assert 0 == other.stats().links.dial_failures
+        began = backend.now()
+        async with backend.open_node(LISTEN, join=[f"seeds.test:{port}"], config=QUICK) as other:
+            await settled([node, other])
+            assert backend.now() - began < _links.DIAL_TIMEOUT
+            assert {f"seeds.test:{port}": "answers"} == other.contacts
+            assert 0 == other.stats().links.dial_failures
 
 
 async def test_a_client_finds_the_place_that_answers(backend: Backend, names: Names) -> None:

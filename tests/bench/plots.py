@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
-    quick, seeds = options.quick, range(1 if options.quick else 3)
+    quick, seeds = options.quick, range(1 if options.quick else 16)
     lookups = 200 if quick else 5000
     sizes = [size for size in PATHS if not quick or size < 1000]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 ),
             )
         )
-        dead = list(run(sim.failure, sim.combinations(fraction=[*DEAD], lookups=[max(200, lookups // 2)], seed=seeds)))
+        dead = list(run(sim.failure, sim.combinations(fraction=[*DEAD], lookups=[max(200, lookups // 5)], seed=seeds)))
     found = {
         "path-length": [(each.nodes, each.mean, each.p1, each.p99) for each in paths],
         "load": [(each.virtual_nodes, each.p1 / each.mean, each.p99 / each.mean) for each in keys],

@@ -204,6 +204,8 @@ def test_known_and_lost_peers(places: list[int]) -> None:
         {"successors": 0},
         {"replicas": 17},
         {"stabilize_interval": 0.0},
+        {"jitter": 1.0},
+        {"jitter": -0.1},
         {"stabilize_interval_max": 0.5},
         {"routing": "random"},
         {"min_timeout": 2.0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,12 +33,14 @@ def test_below_reaches_every_number() -> None:
     assert all(850 < rolls.count(side) < 1150 for side in range(6))
 
 
-def test_jitter_is_a_fifth_either_way() -> None:
-    """Jittered periods fill 0.8 to 1.2 of the period, and average to it."""
-    rng = Rng(3)
+@pytest.mark.parametrize(
+    "rng, low, high", [(Rng(3), 0.8, 1.2), (Rng(3, spread=0.5), 0.5, 1.5), (Rng(3, spread=0.0), 1, 1)]
+)
+def test_jitter_is_even_either_way(rng: Rng, low: float, high: float) -> None:
+    """Jittered periods fill 0.8 to 1.2 of the period, or what else the spread gives, and average to it."""
     factors = [rng.jitter(10.0) / 10.0 for _ in range(4000)]
-    assert 0.8 <= min(factors) < 0.81
-    assert 1.19 < max(factors) <= 1.2
+    assert low <= min(factors) < low + 0.01
+    assert high - 0.01 < max(factors) <= high
     assert abs(sum(factors) / len(factors) - 1.0) < 0.01
 
 

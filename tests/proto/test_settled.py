@@ -66,6 +66,24 @@ def test_an_address_is_adopted_once() -> None:
         net.adopt(node)
 
 
+def test_a_process_is_adopted_with_all_its_places() -> None:
+    """They are one host: what is done to its address is done to all of them."""
+    config = Config()
+    places = [Peer.at(f"n{number}", index) for number in range(6) for index in range(3)]
+    nodes = list(settled_ring(places, config=config, seed=1))
+    net = Network(config=config)
+    with pytest.raises(ValueError, match="not all nodes"):
+        net.adopt(*nodes)
+    for number in range(6):
+        net.adopt(*(node for node in nodes if node.me.address == f"n{number}"))
+    net.run_for(10.0)
+    assert is_ideal(net.nodes, config)
+    net.leave("n0")
+    net.run_for(20.0)
+    assert 15 == len(net.nodes)
+    assert is_ideal(net.nodes, config)
+
+
 def test_without_upkeep_it_waits_for_nothing() -> None:
     """Nobody's timer is armed, whatever time passes."""
     for node in settled_ring(PEERS, config=Config(late_tolerance=1e9), seed=1, upkeep=False):

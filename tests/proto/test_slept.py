@@ -73,13 +73,18 @@ def test_what_is_kept_for_others_while_a_node_slept() -> None:
     assert ([], 1) == (sent(Granted, effects), len(sent(Elsewhere, effects)))
 
 
-def test_who_had_nothing_to_do_has_not_slept() -> None:
+@pytest.mark.parametrize(
+    "places, period, jitter, seconds", [((10, 60, 100), 60.0, 0.2, 600.0), ((10, 60), 1.7, 0.9, 3000.0)]
+)
+def test_who_had_nothing_to_do_has_not_slept(
+    places: tuple[int, ...], period: float, jitter: float, seconds: float
+) -> None:
     """A ring whose upkeep is slow is silent for longer than suspicion takes; nobody gives up what it decides for."""
-    slow = attrs.evolve(CONFIG, stabilize_interval=60.0, finger_interval=60.0, repair_interval=60.0)
-    rig = ring_of(10, 60, 100, config=slow)
+    slow = attrs.evolve(CONFIG, stabilize_interval=period, jitter=jitter, finger_interval=60.0, repair_interval=60.0)
+    rig = ring_of(*places, config=slow)
     rig.run(300.0)
     rig.delivered.clear()
-    rig.run(600.0)
+    rig.run(seconds)
     kinds = {type(message) for message in rig.delivered}
     assert (True, False) == (GetNeighbours in kinds, TakeOver in kinds)
 

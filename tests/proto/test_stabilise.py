@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import attrs
+import pytest
+
 from chord_proto.effects import Effect, PeerFailed, PredecessorChanged, Send, SuccessorsChanged
 from chord_proto.messages import (
     Busy,
@@ -16,7 +21,7 @@ from chord_proto.messages import (
     Refused,
 )
 from chord_proto.node import Node
-from tests.proto.rig import Rig, only, peer, request, sent
+from tests.proto.rig import CONFIG, Rig, only, peer, request, ring_of, sent
 
 
 def stabilising(before: int = 200, after: tuple[int, ...] = (60, 100, 150)) -> tuple[Rig, Node, GetNeighbours]:
@@ -234,6 +239,21 @@ def test_rounds_are_rate_limited() -> None:
     rig.run(rig.config.stabilize_interval * 1.2)
     assert rig.now > began
     rig.asked(GetNeighbours, peer(60))
+
+
+@pytest.mark.parametrize("jitter, low, high", [(0.2, 24.0, 36.0), (0.5, 15.0, 45.0)])
+def test_rounds_are_apart_by_the_period_more_or_less(jitter: float, low: float, high: float) -> None:
+    """By a fifth, or by what is set: the papers have 15 to 45 seconds (ToN 2003, section V)."""
+    rig = ring_of(10, 60, config=attrs.evolve(CONFIG, stabilize_interval=30.0, jitter=jitter, late_tolerance=1e9))
+    rounds = [0]
+    while len(rounds) < 150:
+        rig.delivered.clear()
+        rig.run(1.0)
+        if any(type(message) is GetNeighbours and message.source == peer(10) for message in rig.delivered):
+            rounds.append(int(rig.now))
+    gaps = [later - earlier for earlier, later in pairwise(rounds[5:])]
+    assert low - 1 <= min(gaps) < low + 2
+    assert high - 2 < max(gaps) <= high + 1
 
 
 def test_in_order_is_whose_successor_takes_it_for_its_predecessor() -> None:

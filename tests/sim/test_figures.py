@@ -50,13 +50,13 @@ def test_keys_per_node_are_the_papers(virtual_nodes: int, p1: float, p99: float)
     assert 50.0 == found.mean
 
 
-@pytest.mark.parametrize("fraction, hops, timeouts", [(0.0, 3.84, 0.0), (0.2, 4.22, 1.17), (0.5, 5.09, 5.10)])
+@pytest.mark.parametrize("fraction, hops, timeouts", [(0.0, 3.84, 0.0), (0.1, 4.03, 0.6), (0.5, 5.09, 5.10)])
 def test_lookups_after_many_died_at_once_are_the_papers(fraction: float, hops: float, timeouts: float) -> None:
     """ToN 2003, table II: nobody has noticed, every lookup finds the owner all the same, and none a wrong one."""
-    found = sim.failure(fraction=fraction, lookups=600)
+    found = sim.failure(fraction=fraction, lookups=1500)
     assert (0, 0) == (found.wrong, found.failed)
-    assert hops == pytest.approx(found.hops, rel=0.07)
-    assert timeouts == pytest.approx(found.timeouts, rel=0.07, abs=0.2)
+    assert hops == pytest.approx(found.hops, rel=0.05)
+    assert timeouts == pytest.approx(found.timeouts, rel=0.07, abs=0.25)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])
@@ -77,10 +77,24 @@ def test_lookups_under_churn() -> None:
 
 
 def test_a_ring_at_rest_costs_what_its_upkeep_costs() -> None:
-    """Without churn no answer is wrong, and a node sends what a round of stabilise and a finger take."""
+    """Without churn no answer is wrong, and a node sends what a round of stabilise takes, and a finger in one of twelve."""
     found = sim.churn(rate=0.0, nodes=64, lookups=60)
     assert (0, 0.0, 0.0) == (found.wrong, found.failed_per_10k, found.timeouts)
-    assert 0.1 < found.messages_per_node_s < 0.8
+    asked = 2 * found.path / 64  # One lookup a second, among all.
+    # In 30 s: a question, its answer and a notification to the successor, a question and an answer for the predecessor.
+    assert 5 / 30 + asked == pytest.approx(found.messages_per_node_s, rel=0.2)
+
+
+def test_virtual_nodes_come_go_and_merge() -> None:
+    """Nodes with several places each join and leave with all of them, and their parts become one ring."""
+    found = sim.churn(rate=0.025, nodes=16, virtual_nodes=4, lookups=100)
+    assert 0.0 == found.failed_per_10k
+    assert found.wrong <= 5
+    four, one = (
+        sim.churn(rate=0.0, nodes=64 // each, virtual_nodes=each, lookups=60).messages_per_node_s for each in (4, 1)
+    )
+    assert 3.5 < four / one < 5
+    assert 0 < sim.merge(nodes=8, virtual_nodes=2).seconds < 90
 
 
 def test_parts_become_one_ring() -> None:

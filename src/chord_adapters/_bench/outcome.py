@@ -35,18 +35,22 @@ class Line:
 
 @attrs.frozen
 class Goal:
-    """Something that was to be reached; ``reached`` None where nothing of it could be measured."""
+    """Something that was to be reached; ``reached`` None where nothing of it could be measured.
+
+    Not ``judged``: it was measured on too little to say whether it was reached.
+    """
 
     what: str
     reached: float | None
     wanted: float
     at_least: bool = True
     shown: str = "{:.2f}"
+    judged: bool = True
 
     @property
     def met(self) -> bool | None:
-        """Whether it was reached."""
-        if self.reached is None:
+        """Whether it was reached, None where that cannot be said."""
+        if self.reached is None or not self.judged:
             return None
         return self.reached >= self.wanted if self.at_least else self.reached <= self.wanted
 
@@ -54,8 +58,8 @@ class Goal:
         wanted = f"{'at least' if self.at_least else 'at most'} {self.shown.format(self.wanted)}"
         if self.reached is None:
             return f"{self.what}: not measured (to reach: {wanted})"
-        verdict = "reached" if self.met else "MISSED"
-        return f"{self.what}: {self.shown.format(self.reached)} (to reach: {wanted}): {verdict}"
+        verdict = ": reached" if self.met else ": MISSED" if self.judged else ""
+        return f"{self.what}: {self.shown.format(self.reached)} (to reach: {wanted}){verdict}"
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in JSON."""
@@ -79,6 +83,10 @@ class Outcome:
             cells = [COLUMNS[name][1].format(line.values[name]) if name in line.values else "" for name in columns]
             rows.append((line.who, *cells, line.note))
         return rows
+
+    def unjudged(self) -> Outcome:
+        """Return the same without a word on what was reached of the goals."""
+        return attrs.evolve(self, goals=tuple(attrs.evolve(goal, judged=False) for goal in self.goals))
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in JSON."""

@@ -34,8 +34,8 @@ def bench(
     The peers are kademlia, kademlia-dynamic and opendht: python -m pip install
     kademlia==2.2.3 kademlia-dynamic==1.1.1 opendht==4.4.2. All share this process
     and take turns; what is shown are medians over the rounds, and CPU time of all
-    ends together. Each goal says whether it was reached; the status is 0 in any
-    case, since absolute times say little on a shared machine.
+    ends together. Each goal says whether it was reached, but with --quick; the status
+    is 0 in any case, since absolute times say little on a shared machine.
     """
     raise_limit()
     effort = Effort(seconds=seconds, rounds=rounds, megabytes=megabytes, quick=quick, tell=_tell)

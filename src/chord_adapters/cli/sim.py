@@ -95,7 +95,11 @@ def load(
     virtual_nodes: VirtualNodes = [1],  # noqa: B006
     run: Run = _RUN,
 ) -> int:
-    """Give random keys to their owners, and count those of each node (SIGCOMM 2001, figures 8 and 9)."""
+    """Give random keys to their owners, and count those of each node (SIGCOMM 2001, figures 8 and 9).
+
+    The places alone say whose a key is: nothing is looked up, and nobody has a list
+    of successors, so that --lookups, --successors and --production have no meaning here.
+    """
     return _show(
         sim.load,
         run,
@@ -134,14 +138,15 @@ def failure(
 @app.command
 def churn(
     *,
-    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [500],  # noqa: B006
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [1000],  # noqa: B006
     rate: Annotated[Shares, Parameter(help="Joins a second, and leaves a second.")] = [0.05],  # noqa: B006
     lookups: Lookups = 1000,
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
     successors: Successors = None,
     production: Production = False,
     run: Run = _RUN,
 ) -> int:
-    """Look one random key up a second while nodes join and leave (SIGCOMM 2001, section 6.5)."""
+    """Look one random key up a second while nodes join and leave (ToN 2003, table III)."""
     if not all(0 <= each < inf for each in rate):
         raise UsageError("a rate is a number that is not negative")
     return _show(
@@ -149,6 +154,7 @@ def churn(
         run,
         nodes=nodes,
         rate=rate,
+        virtual_nodes=virtual_nodes,
         lookups=[lookups],
         successors=[successors],
         in_production=[production],
@@ -160,10 +166,15 @@ def merge(
     *,
     nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [64],  # noqa: B006
     parts: Annotated[Several, Parameter(help="Into how many parts the ring is cut.")] = [2],  # noqa: B006
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
     successors: Successors = None,
     run: Run = _RUN,
 ) -> int:
-    """Cut a ring into parts for a minute, and measure until it is one again."""
+    """Cut a ring into parts for a minute, and measure until it is one again.
+
+    Nothing is looked up, and the settings are those of production: --lookups and
+    --production have no meaning here.
+    """
     if any(not 2 <= part <= count for part in parts for count in nodes):
         raise UsageError("a ring is cut into at least two parts, and at most as many as it has nodes")
     return _show(
@@ -171,6 +182,7 @@ def merge(
         run,
         nodes=nodes,
         parts=parts,
+        virtual_nodes=virtual_nodes,
         successors=[successors],
     )
 
@@ -183,8 +195,9 @@ def _show(figure: Callable[..., Any], run: Run, **choices: Sequence[Any]) -> int
             results = [figure(**parameters[0], progress=progress)]
         else:
             results = list(sim.sweep(figure, parameters, executor, progress=progress))
+    varied = [name for name, values in choices.items() if len(values) > 1] + ["seed"] * (len(parameters) > 1)
     runs = [
-        {**attrs.asdict(result), **({"seed": each["seed"]} if len(parameters) > 1 else {})}
+        {**attrs.asdict(result), **{name: each[name] for name in varied}}
         for each, result in zip(parameters, results, strict=True)
     ]
     if run.json:

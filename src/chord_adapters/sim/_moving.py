@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from math import inf, log
+from math import inf, log, log2
 
 import attrs
 
@@ -16,13 +16,14 @@ from chord_proto.config import Config
 from chord_proto.invariants import is_ideal
 from chord_proto.node import Node
 from chord_proto.operations import Locate, Located
+from chord_proto.peer import Address
 from chord_proto.phase import Phase
 from chord_proto.rng import Rng
 from chord_proto.settled import settled_ring
 
 Progress = Callable[[int, int], None]
-PERIOD = 30.0
-"""Seconds between two rounds of stabilise, on average (SIGCOMM 2001, section 6.4)."""
+PERIOD, JITTER = 30.0, 0.5
+"""Seconds between two rounds of stabilise on average, and how much less or more it may be: 15 to 45 (ToN 2003, section V)."""
 _APART, _WITHIN = 60.0, 600.0
 """Seconds for which a ring is cut, and within which it must be one again."""
 
@@ -58,25 +59,24 @@ class Merge:
 def churn(
     *,
     rate: float = 0.05,
-    nodes: int = 500,
+    nodes: int = 1000,
     lookups: int = 1000,
+    virtual_nodes: int = 1,
     successors: int | None = None,
     seed: int = 0,
     in_production: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Churn:
-    """Look one random key up a second while nodes join and leave, each ``rate`` times a second (SIGCOMM 2001, section 6.5).
+    """Look one random key up a second while nodes join and leave, each ``rate`` times a second (ToN 2003, table III).
 
-    All three are Poisson processes.  With the papers' settings a node stabilises every 30 s, give or take a fifth, and
-    refreshes one finger as often.
+    All three are Poisson processes.  With the papers' settings a node has 20 successors, and stabilises after 15 to 45 seconds;
+    in each round it asks its successor, and refreshes one more entry of its list or its fingers.
     """
     if not 0 <= rate < inf:
         raise ValueError(f"a rate is a number that is not negative, not {rate}")
     # Old pointers are replaced for as long as there are other candidates to be named.
-    config = (
-        production(successors=successors) if in_production else _slow(papers(successors=successors or 8, candidates=4))
-    )
-    net = _moving(nodes, config, seed)
+    config = production(successors=successors) if in_production else _slow(nodes, successors or 20)
+    net = _moving(nodes, virtual_nodes, config, seed)
     rng, number, under_way = Rng(seed), nodes, list[tuple[Handle, int, int]]()
     found, failed, wrong, hops, timeouts = 0, 0, 0, 0, 0
     sent, began = net.counts["sent"], net.now
@@ -90,14 +90,14 @@ def churn(
         members = [node for node in net.nodes if node.phase is Phase.ACTIVE]
         chosen = members[rng.below(len(members))]
         if kind == "join":
-            net.spawn(f"{seed}.{number}", join=[chosen.me.address], config=config)
+            net.spawn(f"{seed}.{number}", join=[chosen.me.address], virtual_nodes=virtual_nodes, config=config)
             number += 1
-        elif kind == "leave" and len(members) > 2:
+        elif kind == "leave" and len(net.addresses) > 2:
             net.leave(chosen.me.address)
         elif begun < lookups:
             place = (rng.bits64() << 96 | rng.bits64() << 32) >> (160 - config.bits)
             suspected = chosen.stats().suspected
-            under_way.append((net.perform(chosen.me.address, Locate(place)), place, suspected))
+            under_way.append((net.perform(chosen.me.address, Locate(place), index=chosen.me.index), place, suspected))
             begun += 1
             progress(begun, lookups)
         for each in [each for each in under_way if each[0].done]:
@@ -109,7 +109,8 @@ def churn(
             found += 1
             hops += sum(hop.peer.id != handle.result.owner.id for hop in handle.result.path)
             wrong += handle.result.owner.id not in _owners(net.nodes, place)
-            asker = next((node for node in net.nodes if node.me.address == handle.address), None)
+            who = handle.address, handle.index
+            asker = next((node for node in net.nodes if (node.me.address, node.me.index) == who), None)
             timeouts += 0 if asker is None else asker.stats().suspected - suspected
     seconds = net.now - began
     return Churn(
@@ -128,6 +129,7 @@ def merge(
     *,
     parts: int = 2,
     nodes: int = 64,
+    virtual_nodes: int = 1,
     successors: int | None = None,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
@@ -139,7 +141,7 @@ def merge(
     if not 2 <= parts <= nodes:
         raise ValueError(f"a ring of {nodes} is cut into 2 to {nodes} parts, not {parts}")
     config = Config() if successors is None else Config(successors=successors)
-    net = _moving(nodes, config, seed)
+    net = _moving(nodes, virtual_nodes, config, seed)
     net.run_for(5.0)
     drawn = list(net.addresses)
     rng = Rng(seed)
@@ -157,15 +159,30 @@ def merge(
     return Merge(nodes=nodes, parts=parts, seconds=seconds, messages_per_node_s=each_second)
 
 
-def _slow(config: Config) -> Config:
-    return attrs.evolve(config, stabilize_interval=PERIOD, finger_interval=PERIOD, late_tolerance=10 * PERIOD)
+def _slow(nodes: int, successors: int) -> Config:
+    """Return the papers' settings of a ring that changes.
+
+    Here the list comes whole with the successor's answer in each round.  So that fingers are no fresher than the papers', in
+    whose rounds they and the list's other entries take turns, their rounds are rarer by that share.
+    """
+    fingers = max(1.0, log2(nodes / successors))
+    return attrs.evolve(
+        papers(successors=successors, candidates=4),
+        stabilize_interval=PERIOD,
+        jitter=JITTER,
+        finger_interval=PERIOD * (fingers + successors - 1) / fingers,
+        late_tolerance=10 * PERIOD,
+    )
 
 
-def _moving(nodes: int, config: Config, seed: int) -> Network:
+def _moving(nodes: int, virtual_nodes: int, config: Config, seed: int) -> Network:
     """Return a network with a ring at rest, whose messages take an exponential time that every message draws for itself."""
     net = Network(seed, mean_latency=DELAY, reorder=1.0, config=config)
-    for node in settled_ring(places_of(nodes, 1, seed=seed, bits=config.bits), config=config, seed=seed):
-        net.adopt(node)
+    hosts: dict[Address, list[Node]] = {}
+    for node in settled_ring(places_of(nodes, virtual_nodes, seed=seed, bits=config.bits), config=config, seed=seed):
+        hosts.setdefault(node.me.address, []).append(node)
+    for places in hosts.values():
+        net.adopt(*places)
     return net
 
 

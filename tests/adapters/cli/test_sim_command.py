@@ -20,6 +20,9 @@ SMALL = {
     "churn": ["--lookups", "5"],
     "merge": [],
 }
+COMMON = {"--nodes", "--lookups", "--virtual-nodes", "--successors", "--seed", "--json"}
+NOT_HERE = {"load": {"--lookups", "--successors"}, "merge": {"--lookups"}}
+"""Options of the others that have no meaning for a figure, of which its help says why."""
 
 
 @pytest.mark.parametrize("figure", FIELDS)
@@ -27,6 +30,19 @@ def test_a_figure_as_json(figure: str, chord: Command) -> None:
     """One document with the names that the reference lists."""
     done = chord.document("sim", figure, "--nodes", "12", *SMALL[figure])
     assert done.keys() >= set(FIELDS[figure].split())
+
+
+@pytest.mark.parametrize("figure", FIELDS)
+def test_every_figure_takes_the_same_options(figure: str, chord: Command) -> None:
+    """But for those that have no meaning for it; its help says so."""
+    done = chord.document(
+        "sim", figure, "--nodes", "12", *SMALL[figure], "--virtual-nodes", "2", "--seed", "3",
+        *([] if figure == "load" else ["--successors", "3"]),
+    )  # fmt: skip
+    assert (12, 2) == (done["nodes"], done.get("virtual_nodes", 2))
+    explained, listed = chord.fine("sim", figure, "--help").decode().split("Parameters", 1)
+    assert COMMON - NOT_HERE.get(figure, set()) == {option for option in COMMON if f"{option} " in listed}
+    assert all(option in explained for option in NOT_HERE.get(figure, ()))
 
 
 def test_a_figure_for_people(chord: Command) -> None:
@@ -50,6 +66,8 @@ def test_several_simulations(chord: Command) -> None:
     assert (8, runs) == (len(runs), chord.document(*options, "--jobs", "1")["runs"])
     heading, *rows = chord.fine(*options, "--jobs", "1").decode().splitlines()
     assert (["nodes", "keys"], 8) == (heading.split()[:2], len(rows))
+    runs = chord.document("sim", "path-length", "--nodes", "9", "--lookups", "9", "--virtual-nodes", "1", "2")["runs"]
+    assert [1, 2] == [run["virtual_nodes"] for run in runs]
 
 
 @pytest.mark.parametrize(
