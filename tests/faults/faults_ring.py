@@ -12,15 +12,13 @@ FAULTS = (
         old="""\
                 self._ask(AskCandidate(between_us))
                 return
-            if not self.in_order:  # Else rectify there would find nothing to do.
-                self.ctx.notify(successor)
+            self.ctx.notify(successor)
 """,
         new="""\
                 kept, _ = cut_list(self.ctx.me, (between_us, *routing.successors), self.ctx.config)
                 self.set_successors(kept, came_round=routing.came_round)
                 successor = between_us
-            if not self.in_order:  # Else rectify there would find nothing to do.
-                self.ctx.notify(successor)
+            self.ctx.notify(successor)
 """,
         hunt="growth",
         check="S13",
@@ -138,8 +136,7 @@ FAULTS = (
         words="stabilise does not notify its successor",
         module="ring",
         old="""\
-            if not self.in_order:  # Else rectify there would find nothing to do.
-                self.ctx.notify(successor)
+            self.ctx.notify(successor)
             self._end_step()
         elif""",
         new="""\
