@@ -15,7 +15,7 @@ from chord_proto.config import Config
 from chord_proto.invariants import is_ideal
 from chord_proto.messages import Message
 from chord_proto.operations import Locate, Located
-from chord_proto.peer import Peer
+from chord_proto.peer import Address, Peer
 from chord_proto.phase import Phase
 
 NAMES_ITS_LIKE = "names its like"
@@ -43,9 +43,9 @@ class Measured:
         return self.right / self.lookups
 
 
-def grown(nodes: int, config: Config, seed: int) -> Network:
+def grown(nodes: int, config: Config, seed: int, between: Callable[[Address, Address], float] | None = None) -> Network:
     """Return an ideal ring of so many nodes, all honest."""
-    net = Network(seed, config=config)
+    net = Network(seed, config=config, between=between)
     net.spawn("n0")
     for first in range(1, nodes, _AT_ONCE):
         fresh = [net.spawn(f"n{each}", join=["n0"]) for each in range(first, min(first + _AT_ONCE, nodes))]
@@ -55,6 +55,12 @@ def grown(nodes: int, config: Config, seed: int) -> Network:
     return net
 
 
+def drawn_liars(net: Network, share: float, draw: Random) -> set[Address]:
+    """Return the addresses of those that lie in `measured`, with a generator of its seed."""
+    everybody = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
+    return set(draw.sample([peer.address for peer in everybody], int(len(everybody) * share)))
+
+
 def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -> Measured:
     """Let a share of the nodes lie from now on, and the others look up random places, one after the other.
 
@@ -62,7 +68,7 @@ def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -
     """
     draw = Random(seed)
     everybody = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
-    liars = set(draw.sample([peer.address for peer in everybody], int(len(everybody) * share)))
+    liars = drawn_liars(net, share, draw)
     for address in sorted(liars):
         net.tamper(address, _liar(how, [peer for peer in everybody if peer.address in liars], draw, net.config))
     members = [peer for peer in everybody if not (how == "says nothing" and peer.address in liars)]
