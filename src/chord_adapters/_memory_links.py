@@ -32,6 +32,7 @@ class Links:
         "_barriers",
         "_cuts",
         "_random",
+        "between",
         "corrupt",
         "duplicate",
         "loss",
@@ -49,6 +50,8 @@ class Links:
         self.shortest = self.spread = 0
         self.mean: Micros = 0
         """If not 0, times are drawn from the exponential distribution of this mean."""
+        self.between: Callable[[Address, Address], float] | None = None
+        """Seconds from one address to another, to which what is drawn is added."""
         self._cuts: dict[tuple[Address, Address], None] = {}
         self._barriers: list[Barrier] = []
         self.whole = True
@@ -77,11 +80,12 @@ class Links:
         self.reorder = self.reorder if reorder is None else reorder
         self.corrupt = self.corrupt if corrupt is None else corrupt
 
-    def latency(self) -> Micros:
+    def latency(self, source: Address, to: Address) -> Micros:
         """Draw the time one message travels."""
+        far = 0 if self.between is None else micros(self.between(source, to))
         if self.mean:
-            return int(-log(1 - self._random()) * self.mean)
-        return self.shortest + int(self._random() * self.spread)
+            return far + int(-log(1 - self._random()) * self.mean)
+        return far + self.shortest + int(self._random() * self.spread)
 
     def below(self, count: int) -> int:
         """Draw a number from 0 to ``count`` - 1."""
@@ -91,16 +95,19 @@ class Links:
         """Draw whether something of this probability happens."""
         return self._random() < share
 
-    def arrival(self, pipe: dict[Address, Micros], to: Address, now: Micros) -> Micros | None:
+    def arrival(self, source: Address, pipe: dict[Address, Micros], to: Address, now: Micros) -> Micros | None:
         """Draw when a message sent now arrives, None if it is lost.
 
-        ``pipe`` remembers the sender's latest arrival at each address: messages keep their order, as on a
+        ``pipe`` remembers the source's latest arrival at each address: messages keep their order, as on a
         connection, unless one is drawn to be reordered.
         """
         random = self._random
         if self.loss and random() < self.loss:
             return None
-        at = now + (self.latency() if self.mean else self.shortest + int(random() * self.spread))
+        if self.mean or self.between is not None:
+            at = now + self.latency(source, to)
+        else:
+            at = now + self.shortest + int(random() * self.spread)
         if self.reorder and random() < self.reorder:
             return at
         latest = pipe.get(to, 0)

@@ -34,8 +34,8 @@ class Network(Sights):
     """Nodes, and a network between them, in virtual time; everything follows from the seed.
 
     ``latency`` is (shortest, longest) in seconds, each message drawing its own; with ``mean_latency``, seconds, it is drawn from
-    an exponential distribution instead.  Messages between two addresses
-    keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
+    an exponential distribution instead.  ``between`` says how many seconds it takes from one address to another, to which these
+    are added.  Messages between two addresses keep their order, but for the share ``reorder``; the share ``loss`` is lost, the share ``duplicate`` arrives
     twice.  A write is durable ``write_delay`` seconds after it was asked for.  With a ``codec`` every message is
     encoded and decoded on its way; ``codecs`` are by wire version, for hosts that speak several.  ``config`` is that of
     nodes which bring none of their own.  ``watch`` is called with a `Step` after every input of every node.
@@ -50,6 +50,7 @@ class Network(Sights):
         *,
         latency: tuple[float, float] = (0.001, 0.005),
         mean_latency: float | None = None,
+        between: Callable[[Address, Address], float] | None = None,
         loss: float = 0.0,
         duplicate: float = 0.0,
         reorder: float = 0.0,
@@ -67,6 +68,7 @@ class Network(Sights):
         self._links.set(latency=latency, loss=loss, duplicate=duplicate, reorder=reorder)
         if mean_latency is not None:
             self._links.mean = micros(mean_latency)
+        self._links.between = between
         simulation = Simulation(self._links, codec=codec, codecs=codecs or {}, log_size=log_size, watch=watch)
         super().__init__(simulation, seed)
         self.config = config or Config()

@@ -171,7 +171,8 @@ class VirtualWire:
     def _travel(self, data: bytes | None) -> None:
         simulation = self.runtime.simulation
         links = simulation.links
-        at = simulation.now + links.latency()
+        assert self.other is not None
+        at = simulation.now + links.latency(self.other.address, self.address)
         if links.loss and links.chance(links.loss):
             at += RESENT_AFTER
         if self._arriving:
@@ -186,7 +187,7 @@ class VirtualWire:
         if self.unknown:
             self._arriving.clear()
             silent = self.address in simulation.silent
-            after = UNCONFIRMED if silent else simulation.links.latency()
+            after = UNCONFIRMED if silent else simulation.links.latency(self.address, other.address)
             other.runtime.later(simulation.now + after, other.lost)
             return
         if not self.open:
@@ -288,7 +289,7 @@ class VirtualRuntime:
     def _knock(self, link: Link) -> None:
         simulation, to = self.simulation, link.name
         links = simulation.links
-        there = simulation.now + links.latency()
+        there = simulation.now + links.latency(self.address, to)
         if to in simulation.silent or (not links.whole and links.blocked(self.address, to)):
             self.later(simulation.now + micros(DIAL_TIMEOUT), lambda: self._failed(link))
         else:
@@ -296,7 +297,7 @@ class VirtualRuntime:
 
     def _reached(self, link: Link, to: Address) -> None:
         simulation = self.simulation
-        back = simulation.now + simulation.links.latency()
+        back = simulation.now + simulation.links.latency(to, self.address)
         host = simulation.listening.get(to)
         if not isinstance(host, VirtualRuntime):
             self.later(back, lambda: self._failed(link))

@@ -199,7 +199,7 @@ class Simulation:
             return
         dialler = self.hosts.get(sender)
         if dialler is not None:
-            self.push(self.now + self.links.latency(), BROKEN, dialler, to)
+            self.push(self.now + self.links.latency(to, sender), BROKEN, dialler, to)
 
     def _wake(self, host: Host, slot: Slot, at: Micros) -> None:
         if slot.wake != at or not slot.up:
@@ -354,13 +354,13 @@ class Simulation:
         if links.corrupt and links.chance(links.corrupt):
             self._corrupt(source, to, message)
             return
-        at = links.arrival(source.pipe, to, self.now)
+        at = links.arrival(sender, source.pipe, to, self.now)
         if at is None:
             self.lost += 1
             return
         self.push(at, DELIVER, to, message, sender)
         if links.duplicate and links.chance(links.duplicate):
-            self.push(at + links.latency(), DELIVER, to, message, sender)
+            self.push(at + links.latency(sender, to), DELIVER, to, message, sender)
 
     def _translated(self, source: Host, receiver: Host, message: Message) -> Message | None:
         """Return what the receiver reads in the version that the two agree on; None if they cannot, or it cannot read it."""
@@ -399,10 +399,10 @@ class Simulation:
 
     def _break(self, source: Host, to: Address) -> None:
         """End the connection of two hosts: each is told."""
-        self.push(self.now + self.links.latency(), BROKEN, source, to)
+        self.push(self.now + self.links.latency(to, source.address), BROKEN, source, to)
         receiver = self.hosts.get(to)
         if receiver is not None:
-            self.push(self.now + self.links.latency(), BROKEN, receiver, source.address)
+            self.push(self.now + self.links.latency(source.address, to), BROKEN, receiver, source.address)
 
     def _codec(self, bits: int) -> CodecLike:
         codec = self._codecs.get(bits)
@@ -433,4 +433,4 @@ class Simulation:
             if address in other.dialled:
                 del other.dialled[address]
                 if not self.links.blocked(other.address, address):
-                    self.push(self.now + self.links.latency(), BROKEN, other, address)
+                    self.push(self.now + self.links.latency(address, other.address), BROKEN, other, address)

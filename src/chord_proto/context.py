@@ -22,6 +22,10 @@ Purpose: TypeAlias = Any
 """Why a request was sent or a lookup begun: a record of the layer that did, which says who handles the outcome."""
 
 
+_WIDER = 3 / 8
+"""How much of the time that an answer to several tries took counts as deviation: the next timeout is half as long again."""
+
+
 @record
 class Slow:
     """Told to the handler of a lookup's question when that had to be sent again."""
@@ -262,8 +266,10 @@ class Context:
 
     def _timeout(self, known: Known | None) -> float:
         config = self.config
-        if known is None or known.srtt < 0:
+        if known is None:
             return config.initial_timeout
+        if known.srtt < 0:
+            return max(config.initial_timeout, min(4 * known.rttvar, config.max_timeout))
         timeout = known.srtt + 4 * known.rttvar
         if timeout <= config.min_timeout:
             return config.min_timeout
@@ -287,12 +293,10 @@ class Context:
         self.drop_call(call)
         known.spoke = self.now
         if call.timed:
-            measured = self.now - call.sent
-            if known.srtt < 0:
-                known.srtt, known.rttvar = measured, measured / 2
-            else:
-                known.rttvar += (abs(known.srtt - measured) - known.rttvar) / 4
-                known.srtt += (measured - known.srtt) / 8
+            self.routing.measure(known, self.now - call.sent)
+        elif call.tries > 1:
+            # Nobody knows which try was answered; but if the peer has become slow, the next answer must come in time to tell.
+            known.rttvar = max(known.rttvar, _WIDER * (self.now - call.sent))
         return call
 
     def _same_life(self, answer: Answer) -> Known | None:

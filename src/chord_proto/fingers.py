@@ -71,9 +71,9 @@ class Fingers:
 
     def on_departed(self, peer: Peer) -> None:
         """Forget fingers that name a peer which is gone."""
-        fingers = self.ctx.routing.fingers
-        for index in [index for index, finger in fingers.items() if finger.id == peer.id]:
-            del fingers[index]
+        for fingers in (self.ctx.routing.fingers, self.ctx.routing.near):
+            for index in [index for index, finger in fingers.items() if finger.id == peer.id]:
+                del fingers[index]
 
     def _uncovered(self) -> list[int]:
         """Return the fingers beyond the successor list, and forget those that it covers by now."""

@@ -95,7 +95,7 @@ class Lookups:
                 search.believe(Claim(ctx.me, known))
                 self._end(search)
                 return search.number
-            peers = ctx.routing.closest_preceding(place, config.lookup_candidates)
+            peers = ctx.routing.candidates(place, config.lookup_candidates, ctx.trust.of_late(ctx.now))
             search.fill(peers, len(peers))
             if config.lookup_witnesses and ctx.trust.is_lost(ctx.now):
                 self._doubt(search)
@@ -303,13 +303,20 @@ class Lookups:
                 hint = search.owners.pop(0)
                 self._ask(search, hint, hint.peer.id)
             elif search.hints:
-                self._ask(search, search.hints.pop(0), search.place)
+                self._ask(search, search.hints.pop(self._first(search)), search.place)
             elif not search.in_doubt and not search.foreign and search.claim is None and not search.fresh:
                 self._doubt(search, lost=True)
             elif not search.in_doubt or not self._more_witnesses(search):
                 break
         if not search.fresh:
             self._conclude(search)
+
+    def _first(self, search: Search) -> int:
+        """Return which hint is followed first: where somebody misled, is slow or may be missing, the closest in any case."""
+        if search.in_doubt or search.silent or search.foreign or len(search.hints) < 2:
+            return 0
+        ctx = self.ctx
+        return ctx.routing.preferred([hint.peer for hint in search.hints], search.place, ctx.trust.of_late(ctx.now))
 
     def _conclude(self, search: Search) -> None:
         """Nobody is left to be asked: end, unless those who are slow may still say more than is known."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice
 
 from chord_proto.config import Config
 from chord_proto.identifiers import between, distance, within
 from chord_proto.peer import Address, Peer
+from chord_proto.proximity import CLOSE, WINDOW, preferred, usual
 from chord_proto.tuning import size_on_arc
 
 _FEW = 2
@@ -96,6 +97,7 @@ class Routing:
         "known",
         "lost",
         "me",
+        "near",
         "peers",
         "predecessor",
         "predecessors",
@@ -104,6 +106,7 @@ class Routing:
         "successors",
         "suspects",
         "there",
+        "usual",
     )
 
     def __init__(self, me: Peer, config: Config, *, salt: int = 0) -> None:
@@ -126,6 +129,10 @@ class Routing:
         """The same with where each stands in an order of all peers that nobody but this node knows."""
         self.suspects: dict[int, float] = {}
         self.lost: dict[int, Peer] = {}
+        self.near: dict[int, Peer] = {}
+        """With ``Config.peer_cache`` off, by finger: of those on its interval that have answered, the nearest by round trips."""
+        self.usual = 0.0
+        """The usual first round trip to a peer, in seconds; 0.0: none was measured."""
 
     # The table
 
@@ -159,6 +166,26 @@ class Routing:
             insort(self.there, known.peer.id)
             insort(self.ranks, (self._rank(known.peer), known.peer.id))
         known.answered = incarnation
+
+    def measure(self, known: Known, seconds: float) -> None:
+        """Take a round trip to a peer of the table (Jacobson and Karels, SIGCOMM 1988)."""
+        if known.srtt < 0:
+            known.srtt, known.rttvar = seconds, seconds / 2
+            self.usual = usual(self.usual, seconds)
+        else:
+            known.rttvar += (abs(known.srtt - seconds) - known.rttvar) / 4
+            known.srtt += (seconds - known.srtt) / 8
+        if self.config.proximity and not self.config.peer_cache and known.peer.id in self.known:
+            self._keep_near(known)
+
+    def _keep_near(self, known: Known) -> None:
+        """Go by a peer besides the exact finger of its interval if it is nearer than whoever is kept there."""
+        index = distance(self.me.id, known.peer.id, self.config.bits).bit_length() - 1
+        old = self.near.get(index)
+        kept = None if old is None else self.known.get(old.id)
+        if kept is None or known.srtt < kept.srtt:
+            self.near[index] = known.peer
+            self.go_by_pointers()
 
     def _rank(self, peer: Peer) -> int:
         said = f"{peer.address}#{peer.index}".encode()
@@ -219,6 +246,7 @@ class Routing:
         yield from self.predecessors
         yield from self.successors
         yield from self.fingers.values()
+        yield from self.near.values()
 
     def is_suspect(self, peer: Peer) -> bool:
         """Tell whether direct evidence spoke against the peer lately."""
@@ -256,6 +284,30 @@ class Routing:
                 if len(found) == count:
                     break
         return found
+
+    def candidates(self, place: int, count: int, doubted: Container[Address]) -> list[Peer]:
+        """Return up to ``count`` known living peers before ``place``, closest first, and one more that is worth being asked first."""
+        found = self.closest_preceding(place, count)
+        if self.config.proximity and len(found) == count and not self._is_close(found[0], place):
+            more = self.closest_preceding(place, WINDOW)
+            nearer = more[self.preferred(more, place, doubted)]
+            if nearer not in found:
+                found.append(nearer)
+        return found
+
+    def preferred(self, peers: Sequence[Peer], place: int, doubted: Container[Address]) -> int:
+        """Return the position of the one to ask first, of ``peers`` before ``place``, closest first.
+
+        Those of ``doubted`` addresses gain nothing by being fast.
+        """
+        if not self.config.proximity or len(peers) < 2 or not self.usual or self._is_close(peers[0], place):
+            return 0
+        found = ((peer, self.known.get(peer.id)) for peer in peers)
+        trips = [-1.0 if known is None or peer.address in doubted else known.srtt for peer, known in found]
+        return preferred([peer.id for peer in peers], trips, place, self.config.bits, self.usual)
+
+    def _is_close(self, peer: Peer, place: int) -> bool:
+        return distance(peer.id, place, self.config.bits) * self._size() <= CLOSE * (1 << self.config.bits)
 
     def answered_after(self, place: int, count: int) -> list[Peer]:
         """Return up to ``count`` known living peers at or after ``place`` that have answered this node, nearest first."""
@@ -295,12 +347,15 @@ class Routing:
 
     def is_sparse(self, place: int, owner: Peer, times: float) -> bool:
         """Tell whether it is unlikely far from ``place`` to its ``owner``: more than ``times`` the mean gap of the ring."""
-        bits = self.config.bits
-        size = 1 + len(self.ids)
+        return distance(place, owner.id, self.config.bits) * self._size() > times * (1 << self.config.bits)
+
+    def _size(self) -> int:
+        """Return how large the ring is at least, by all that are known, or by the gaps between the successors."""
+        bits, size = self.config.bits, 1 + len(self.ids)
         if len(self.successors) > _FEW:  # N from s gaps (chord.md section 6).
             span = distance(self.me.id, self.successors[-1].id, bits)
             size = max(size, int(size_on_arc(len(self.successors), span, bits)))
-        return distance(place, owner.id, bits) * size > times * (1 << bits)
+        return size
 
     def nearest_known(self) -> Peer | None:
         """Return the first known living peer after this node, all round the circle; None if there is none."""

@@ -21,7 +21,7 @@ _LEFT_OUT: dict[str, set[str]] = {
     },
     "Table": {"looked_at"},
     "Known": {"heard", "since", "spoke", "srtt", "rttvar"},
-    "Routing": {"ids", "peers", "ranks", "salt", "there"},
+    "Routing": {"ids", "peers", "ranks", "salt", "there", "usual"},
     "Ring": {"_askers", "in_order", "settled_at", "stabilised"},
     "Lookups": {"_next"},
     "Search": {"number", "started", "path", "token"},

@@ -36,7 +36,7 @@ class Measured:
 
 def measured(nodes: int, config: Config, *, lookups: int, seed: int = 1) -> Measured:
     """Look random places up from random nodes of a ring at rest; every node has a connection to every other one."""
-    field = Field(places_of(nodes, 1, seed=seed, bits=config.bits), config, seed=seed, delay=DELAY)
+    field = Field(places_of(nodes, 1, seed=seed, bits=config.bits), config, seed=seed, between=lambda source, to: DELAY)
     draw, askers = Random(seed), list(field.nodes.values())
     seconds, wrong = [], 0
     for _ in range(lookups):

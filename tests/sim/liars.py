@@ -69,9 +69,9 @@ class Measured:
         return self.right / self.lookups
 
 
-def grown(nodes: int, config: Config, seed: int) -> Network:
+def grown(nodes: int, config: Config, seed: int, between: Callable[[Address, Address], float] | None = None) -> Network:
     """Return an ideal ring of so many nodes, all honest."""
-    net = Network(seed, config=config)
+    net = Network(seed, config=config, between=between)
     net.spawn("n0")
     for first in range(1, nodes, _AT_ONCE):
         fresh = [net.spawn(f"n{each}", join=["n0"]) for each in range(first, min(first + _AT_ONCE, nodes))]
@@ -81,6 +81,12 @@ def grown(nodes: int, config: Config, seed: int) -> Network:
     return net
 
 
+def drawn_liars(net: Network, share: float, draw: Random) -> set[Address]:
+    """Return the addresses of those that lie in `measured`, with a generator of its seed."""
+    everybody = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
+    return set(draw.sample([peer.address for peer in everybody], int(len(everybody) * share)))
+
+
 def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -> Measured:
     """Let a share of the nodes lie from now on, and the others look up random places, one after the other.
 
@@ -88,7 +94,7 @@ def measured(net: Network, how: str, *, share: float, lookups: int, seed: int) -
     """
     draw = Random(seed)
     everybody = sorted((node.me for node in net.nodes), key=lambda peer: peer.id)
-    liars = set(draw.sample([peer.address for peer in everybody], int(len(everybody) * share)))
+    liars = drawn_liars(net, share, draw)
     for address in sorted(liars):
         if how in (ANSWERS_FOR_OTHERS, DROPS_QUESTIONS):
             lookups_of, like = net.node(address).lookups, [peer for peer in everybody if peer.address in liars]

@@ -402,3 +402,17 @@ def test_clocks_may_differ() -> None:
     assert isinstance(done, Stored)
     assert isinstance(earlier, Stored)
     assert done.version > earlier.version
+
+
+def test_how_far_two_addresses_are_apart() -> None:
+    """``between`` is added to what each message draws, in the direction in which it goes."""
+    arrived: list[Step] = []
+    far = {("a", "b"): 0.3, ("b", "a"): 0.1}
+    net = Network(1, latency=(0.0, 0.0), between=lambda source, to: far[source, to], watch=arrived.append)
+    net.spawn("a")
+    net.spawn("b", join=["a"])
+    net.run_for(0.35)
+    assert [("b", 0.1)] == [(step.keywords["sender"], step.at) for step in arrived if step.kind == "receive"]
+    net.run_for(0.1)
+    back = next(step for step in arrived if step.kind == "receive" and step.keywords["sender"] == "a")
+    assert (0.4, "b") == (back.at, back.node.me.address)

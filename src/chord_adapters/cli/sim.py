@@ -21,7 +21,7 @@ from chord_adapters.cli._output import print_columns, print_json
 
 app = App(
     name="sim",
-    help="Simulate rings of real nodes: path-length, load, failure, churn, merge.",
+    help="Simulate rings of real nodes: path-length, latency, load, failure, churn, merge.",
     help_format="plaintext",
 )
 
@@ -84,6 +84,31 @@ def path_length(
         lookups=[lookups],
         successors=[successors],
         in_production=[production],
+    )
+
+
+@app.command
+def latency(
+    *,
+    nodes: Annotated[Several, Parameter(help="How many nodes; several numbers, several simulations.")] = [1000],  # noqa: B006
+    lookups: Lookups = 2000,
+    before: Annotated[
+        Positive, Parameter(help="How many lookups of each node come before, so that it knows others.")
+    ] = 20,
+    successors: Successors = None,
+    production: Production = False,
+    run: Run = _RUN,
+) -> int:
+    """Look random keys up among hosts in different parts of the world, without and with a preference for near peers."""
+    return _show(
+        sim.latency,
+        run,
+        nodes=nodes,
+        lookups=[lookups],
+        before=[before],
+        successors=[successors],
+        in_production=[production],
+        proximity=[False, True],
     )
 
 

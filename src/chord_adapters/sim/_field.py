@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
 
 from chord_adapters.sim._settings import DELAY
 from chord_proto.config import Config
@@ -17,9 +17,16 @@ from chord_proto.settled import settled_ring
 
 
 class Field:
-    """A ring at rest.  Nobody repairs anything; messages take ``delay`` seconds, and to the dead they get lost."""
+    """A ring at rest.  Nobody repairs anything; messages take ``between`` two addresses so many seconds, and to the dead they get lost."""
 
-    def __init__(self, peers: Iterable[Peer], config: Config, *, seed: int, delay: float = DELAY) -> None:
+    def __init__(
+        self,
+        peers: Iterable[Peer],
+        config: Config,
+        *,
+        seed: int,
+        between: Callable[[Address, Address], float] = lambda source, to: DELAY,
+    ) -> None:
         self.nodes = {node.me.id: node for node in settled_ring(peers, config=config, seed=seed, upkeep=False)}
         self.ids = sorted(self.nodes)
         """Of those that live."""
@@ -28,8 +35,10 @@ class Field:
         """Inputs of nodes."""
         self.lost = 0
         """Questions about the way that went to the dead, each of which is a timeout of its sender."""
-        self._delay = delay
-        self._op = 0
+        self.took = 0.0
+        """Seconds until the latest lookup had its result."""
+        self._between = between
+        self._op = self._sent = 0
 
     def kill(self, ids: Iterable[int]) -> None:
         """Let nodes be gone, all at once and without a word."""
@@ -44,8 +53,8 @@ class Field:
     def locate(self, asker: Node, place: int) -> Located | Failed:
         """Let a node look a place up, and nothing else happen until it has ended and no message is under way."""
         self._op += 1
-        op, now, delay, nodes = OpId(self._op), self.now, self._delay, self.nodes
-        queue: deque[tuple[float, Message, Address]] = deque()
+        op, now, between, nodes = OpId(self._op), self.now, self._between, self.nodes
+        queue: list[tuple[float, int, Message, Address]] = []
         result: Located | Failed | None = None
         source: Node | None = asker
         effects: list[Effect] = asker.locate(op, place, now=now)
@@ -53,15 +62,17 @@ class Field:
             for effect in effects:
                 if type(effect) is Send:
                     assert source is not None
-                    queue.append((now + delay, effect.message, source.me.address))
+                    self._sent += 1
+                    at = now + between(source.me.address, effect.to)
+                    heappush(queue, (at, self._sent, effect.message, source.me.address))
                 elif type(effect) is Finished and isinstance(effect.result, (Located, Failed)):
-                    result = effect.result
+                    result, self.took = effect.result, now - self.now
             if result is not None and not queue:
                 self.now = now
                 return result
             deadline = asker.deadline
             if queue and (deadline is None or queue[0][0] <= deadline):
-                now, message, sender = queue.popleft()
+                now, _, message, sender = heappop(queue)
                 source = None if message.target is None else nodes.get(message.target)
                 if source is None:
                     self.lost += isinstance(message, FindSuccessor) and message.place == place

@@ -91,7 +91,7 @@ def path_length(
     rng, ids, hops, wrong = Rng(seed), field.ids, Counter[int](), 0
     began = process_time()
     for number in range(lookups):
-        place = _random_place(rng, config.bits)
+        place = random_place(rng, config.bits)
         found = field.locate(field.nodes[ids[rng.below(len(ids))]], place)
         if isinstance(found, Failed):
             raise RuntimeError(f"a lookup on a ring at rest failed: {found}")  # noqa: TRY004 nobody gave a wrong type
@@ -174,7 +174,7 @@ def failure(
     field.kill([each for each, node in field.nodes.items() if node.me.address in dead])
     hops = wrong = failed = 0
     for number in range(lookups):
-        place, asked = _random_place(rng, config.bits), field.ids[rng.below(len(field.ids))]
+        place, asked = random_place(rng, config.bits), field.ids[rng.below(len(field.ids))]
         fresh = field.nodes[asked]
         field.nodes[asked] = fresh.copy()
         found = field.locate(field.nodes[asked], place)
@@ -250,7 +250,8 @@ def _config(successors: int | None, in_production: bool, *, candidates: int = 2,
     return papers(successors=1 if successors is None else successors, candidates=candidates, replicas=replicas)
 
 
-def _random_place(rng: Rng, bits: int) -> int:
+def random_place(rng: Rng, bits: int) -> int:
+    """Draw a place on the circle."""
     return (rng.bits64() << 128 | rng.bits64() << 64 | rng.bits64()) >> (192 - bits)
 
 

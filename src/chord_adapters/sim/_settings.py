@@ -25,6 +25,7 @@ def papers(*, successors: int = 1, candidates: int = 2, replicas: int = 1) -> Co
         predecessors=1,
         replicas=replicas,
         peer_cache=False,
+        proximity=False,
         lookup_witnesses=0,
         lookup_parallelism=1,
         lookup_candidates=candidates,
