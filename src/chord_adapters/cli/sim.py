@@ -95,6 +95,7 @@ def latency(
     before: Annotated[
         Positive, Parameter(help="How many lookups of each node come before, so that it knows others.")
     ] = 20,
+    virtual_nodes: VirtualNodes = [1],  # noqa: B006
     successors: Successors = None,
     production: Production = False,
     run: Run = _RUN,
@@ -106,6 +107,7 @@ def latency(
         nodes=nodes,
         lookups=[lookups],
         before=[before],
+        virtual_nodes=virtual_nodes,
         successors=[successors],
         in_production=[production],
         proximity=[False, True],

@@ -76,6 +76,7 @@ def latency(
     nodes: int = 1000,
     lookups: int = 2000,
     before: int = 20,
+    virtual_nodes: int = 1,
     successors: int | None = None,
     seed: int = 0,
     in_production: bool = False,
@@ -84,21 +85,22 @@ def latency(
 ) -> Latency:
     """Look random keys up from random nodes of a ring at rest, whose hosts are on five continents.
 
-    ``before`` lookups for each node come first, by which it gets to know others and how far they are.  The settings are the
+    ``before`` lookups for each place come first, by which it gets to know others and how far they are.  The settings are the
     papers', but for ``proximity`` (`Config.proximity`), four candidates in an answer and successor lists of 8: what a retry by
     timeouts would take is not the question here, so questions may take two seconds.
     """
     config = production(successors=successors) if in_production else papers(successors=successors or 8, candidates=4)
     config = attrs.evolve(config, proximity=proximity, initial_timeout=2.0, max_timeout=2.0)
-    field = Field(places_of(nodes, 1, seed=seed, bits=config.bits), config, seed=seed, between=World(seed))
+    field = Field(places_of(nodes, virtual_nodes, seed=seed, bits=config.bits), config, seed=seed, between=World(seed))
     rng, took, hops, wrong = Rng(seed), list[float](), 0, 0
-    total = before * nodes + lookups
+    first = before * len(field.ids)
+    total = first + lookups
     for number in range(total):
         place = random_place(rng, config.bits)
-        found = field.locate(field.nodes[field.ids[rng.below(nodes)]], place)
+        found = field.locate(field.nodes[field.ids[rng.below(len(field.ids))]], place)
         if isinstance(found, Failed):
             raise RuntimeError(f"a lookup on a ring at rest failed: {found}")  # noqa: TRY004 nobody gave a wrong type
-        if number >= before * nodes:
+        if number >= first:
             took.append(1000 * field.took)
             hops += len(found.path)
             wrong += found.owner.id != field.owner(place)
