@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chord_proto import coordinator as coordination
 from chord_proto import (
+    exploring,
     fingers,
     grants,
     graves,
@@ -75,6 +76,7 @@ ANSWERED: dict[type, OutcomeHandler] = {
     membership.ForJoin: lambda node, purpose, peer, found: node.membership.on_join_point(purpose, peer, found),
     membership.Farewell: lambda node, purpose, peer, answer: node.membership.on_farewell(purpose, peer, answer),
     merge.ForMerge: lambda node, purpose, peer, found: node.merge.on_found(purpose, peer, found),
+    exploring.Explored: lambda node, purpose, peer, answer: node.exploring.on_answer(answer),
     fingers.ForFinger: lambda node, purpose, peer, found: node.finger_table.on_found(purpose, peer, found),
     recursive.PassedOn: lambda node, purpose, peer, answer: node.lookups.forwards.on_answer(purpose, peer, answer),
     lookup.Asked: lambda node, purpose, peer, answer: node.lookups.on_outcome(purpose, peer, answer),
@@ -103,6 +105,7 @@ TIMERS: dict[str, TimerHandler] = {
     "stabilize": lambda node, _: node.ring.on_stabilize_timer(),
     "predecessor": lambda node, _: node.ring.on_predecessor_timer(),
     "awake": lambda node, _: node.ring.stay_awake(),
+    "explore": lambda node, _: node.exploring.on_timer(),
     "finger": lambda node, _: node.finger_table.on_timer(),
     "probe": lambda node, _: node.merge.on_timer(),
     "repair": lambda node, _: node.repair.on_timer(),

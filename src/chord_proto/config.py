@@ -100,6 +100,12 @@ class Config:
     proximity: bool = attrs.field(default=True, validator=instance_of(bool))
     """Whether lookups prefer peers with short round trips among those that bring them about as far: by fingers alone it takes a
     third off their time."""
+    upkeep_budget: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(float), validator=attrs.validators.optional(gt(0.0))
+    )
+    """Bytes a second that a node may send, by which the table of peers grows and shrinks: what upkeep and lookups leave goes into
+    hearing whether known peers still live, and into finding others.  Stabilising has no part in it, and takes some hundred
+    of them.  None: the table is as large as ``max_known_peers``, and nobody in it is asked without need."""
     max_hops: int = _count(64, 1, 1024)
     """Most answers that one lookup follows: 2 log2 N is 40 for a million nodes."""
 
@@ -199,5 +205,7 @@ class Config:
             raise ValueError("stabilize_interval is greater than stabilize_interval_max")
         if self.probe_interval > self.probe_interval_max:
             raise ValueError("probe_interval is greater than probe_interval_max")
+        if self.upkeep_budget is not None and not self.peer_cache:
+            raise ValueError("upkeep_budget is for the table of peers, by which lookups do not go without peer_cache")
         if self.max_peers_in_message < 2 * self.successors:
             raise ValueError("max_peers_in_message must be at least twice the number of successors")

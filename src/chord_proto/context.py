@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from chord_proto.budget import Budget
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Misbehaved, PeerFailed, PeerLeft, Send
 from chord_proto.messages import Answer, Message, Notify, Performed, Ping, Reason, Refused, Request, Working
@@ -88,6 +89,7 @@ class Context:
     __slots__ = (
         "_per_address",
         "_served",
+        "budget",
         "calls",
         "carried",
         "config",
@@ -121,6 +123,7 @@ class Context:
         self.routing = Routing(me, config, salt=Rng(~seed).bits64())
         self.trust = Trust()
         self.tuning = None if config.stabilize_interval_max is None else Tuning()
+        self.budget = None if config.upkeep_budget is None else Budget(config.upkeep_budget)
         self.calls: dict[int, Call] = {}
         self._per_address: dict[Address, int] = {}
         self.in_progress: dict[tuple[Address, int], None] = {}
@@ -162,6 +165,8 @@ class Context:
             self.loopback.append(message)
         else:
             self.counters.sent += 1
+            if self.budget is not None and not isinstance(message, Answer):
+                self.budget.spend(message, self.now)
             self.out.append(Send(to, message))
 
     def notify(self, peer: Peer) -> None:
@@ -292,6 +297,8 @@ class Context:
             return None
         self.drop_call(call)
         known.spoke = self.now
+        if self.budget is not None:
+            self.budget.spend(answer, self.now)
         if call.timed:
             self.routing.measure(known, self.now - call.sent)
         elif call.tries > 1:

@@ -12,6 +12,7 @@ from chord_proto.context import Context, Slow
 from chord_proto.coordinator import Coordinator
 from chord_proto.effects import Effect, OpId
 from chord_proto.errors import LocalProtocolError
+from chord_proto.exploring import Exploring
 from chord_proto.fingers import Fingers
 from chord_proto.graves import Graves
 from chord_proto.lookup import Asked, Lookups
@@ -59,6 +60,7 @@ class Frame:
         "_whole",
         "coordinator",
         "ctx",
+        "exploring",
         "finger_table",
         "graves",
         "lookups",
@@ -78,6 +80,7 @@ class Frame:
     ring: Ring
     lookups: Lookups
     membership: Membership
+    exploring: Exploring
     finger_table: Fingers
     merge: Merge
     writes: Writes
@@ -125,6 +128,7 @@ class Frame:
         self._whole = True
         ctx, ring = self.ctx, self.ring
         self.membership = Membership(ctx, ring, self.lookups)
+        self.exploring = Exploring(ctx)
         self.finger_table = Fingers(ctx, self.lookups)
         self.merge = Merge(ctx, ring, self.lookups, self.membership)
         self.writes = Writes(ctx, records)
@@ -246,6 +250,7 @@ class Frame:
                 ranges.on_created()
             else:
                 ranges.on_joined()
+            self.exploring.arm()
             self.finger_table.arm()
             self.merge.arm()
             self.repair.arm()

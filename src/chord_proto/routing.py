@@ -203,7 +203,7 @@ class Routing:
 
     def _evict(self) -> None:
         """Forget the eighth of the table that was heard least lately, but none that a pointer names or the sample holds."""
-        kept = {peer.id for peer in self.pointers()}.union(self._sample())
+        kept = self.kept(self.config.max_known_peers // 2)
         others = [known for known in self.known.values() if known.peer.id not in kept]
         others.sort(key=lambda known: (known.heard, known.peer.id))
         for known in others[: max(1, self.config.max_known_peers // 8)]:
@@ -215,7 +215,14 @@ class Routing:
         The ranks are hashes with a salt, so that these are as good as drawn at random from all peers that ever answered,
         however often some of them make others name them (Bortnikov et al., Brahms, 2009, section 3.1).
         """
-        return {peer_id for _, peer_id in self.ranks[: self.config.max_known_peers // 2]}
+        return self._least(self.config.max_known_peers // 2)
+
+    def _least(self, count: int) -> set[int]:
+        return {peer_id for _, peer_id in self.ranks[:count]}
+
+    def kept(self, sample: int) -> set[int]:
+        """Return the ids of those that are not to be forgotten: whom pointers name, and so many of the sample."""
+        return {peer.id for peer in self.pointers()}.union(self._least(sample))
 
     def sample_around(self, place: int) -> list[Peer]:
         """Return those of the sample that are not suspected: in turn the nearest before and the nearest from ``place`` on."""

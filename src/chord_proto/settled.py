@@ -57,5 +57,5 @@ def _take_up(node: Node) -> None:
     """Let the node serve its range and arm its periodic timers."""
     node.ranges.on_created()
     node.ring.arm_periodic()
-    for layer in (node.finger_table, node.merge, node.repair):
+    for layer in (node.exploring, node.finger_table, node.merge, node.repair):
         layer.arm()

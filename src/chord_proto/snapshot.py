@@ -17,7 +17,7 @@ T = TypeVar("T")
 _LEFT_OUT: dict[str, set[str]] = {
     "Context": {
         "rng", "counters", "calls", "in_progress", "now", "_per_address", "_served", "carried", "timers", "wall_offset",
-        "tuning",
+        "tuning", "budget",
     },
     "Table": {"looked_at"},
     "Known": {"heard", "since", "spoke", "srtt", "rttvar"},

@@ -321,4 +321,22 @@ FAULTS = (
         hunt="tests/sim/test_latency.py",
         check="test_who_becomes_slower_than_its_timeout_is_measured_again",
     ),
+    Fault(
+        id="budget-not-looked-at",
+        words="the table of peers is kept fresh whatever that costs",
+        module="exploring",
+        old="if ctx.budget.left(ctx.now) <= 0:",
+        new="if False:",
+        hunt="tests/sim/test_budget.py",
+        check="test_bytes_are_within_the_budget[600.0]",
+    ),
+    Fault(
+        id="answers-not-paid-for",
+        words="who asks pays for the question alone, not for the answer",
+        module="context",
+        old="            self.budget.spend(answer, self.now)\n",
+        new="            pass\n",
+        hunt="tests/sim/test_budget.py",
+        check="test_bytes_are_within_the_budget[1000.0]",
+    ),
 )
