@@ -2,81 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-import attrs
+from typing import Any
 
 from chord_proto.budget import Budget
+from chord_proto.calls import Asker, Call, Counters, Purpose, Slow
 from chord_proto.config import Config
 from chord_proto.effects import Effect, Misbehaved, PeerFailed, PeerLeft, Send
 from chord_proto.messages import Answer, Message, Notify, Performed, Ping, Reason, Refused, Request, Working
 from chord_proto.operations import Result
 from chord_proto.peer import Address, Peer
-from chord_proto.records import record
 from chord_proto.rng import Rng
 from chord_proto.routing import Known, Routing
 from chord_proto.timers import Timers
 from chord_proto.trust import Trust
 from chord_proto.tuning import Tuning
 
-Purpose: TypeAlias = Any
-"""Why a request was sent or a lookup begun: a record of the layer that did, which says who handles the outcome."""
-
-
 _WIDER = 3 / 8
 """How much of the time that an answer to several tries took counts as deviation: the next timeout is half as long again."""
-
-
-@record
-class Slow:
-    """Told to the handler of a lookup's question when that had to be sent again."""
-
-
-@record
-class Asker:
-    """Who waits for a deferred answer: the return path, and what the answer's header needs."""
-
-    sender: Address
-    source: int | None
-    incarnation: int
-    request: int
-
-
-@attrs.define(eq=False)
-class Call:
-    """One outstanding request."""
-
-    request: int
-    address: Address
-    peer: Peer | None
-    """Whom it was sent to; None for whoever answers at the address."""
-    message: Request
-    purpose: Purpose
-    sent: float
-    latest: float = 0.0
-    """When it was last sent."""
-    tries: int = 1
-    refusals: int = 0
-    timeout: float = 0.0
-    timed: bool = True
-    """The time until its answer is a round trip, and nothing else."""
-
-
-@attrs.define(eq=False)
-class Counters:
-    """What happened so far."""
-
-    received: int = 0
-    sent: int = 0
-    ignored: int = 0
-    misbehaved: int = 0
-    retransmitted: int = 0
-    suspected: int = 0
-    refused: int = 0
-    lookups: int = 0
-    hops: int = 0
-    doubted: int = 0
-    forwarded: int = 0
 
 
 class Context:

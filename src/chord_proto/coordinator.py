@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import attrs
 
-from chord_proto.context import Asker, Context
+from chord_proto.calls import Asker
+from chord_proto.context import Context
 from chord_proto.identifiers import content_key
 from chord_proto.messages import (
     Acknowledged,

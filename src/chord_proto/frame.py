@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from chord_proto._dispatch import ANSWERED, BEFORE_MEMBERSHIP, EVERYONES, REQUESTS, TIMERS
 from chord_proto._validate import count_of, fault
+from chord_proto.calls import Slow
 from chord_proto.config import Config
-from chord_proto.context import Context, Slow
+from chord_proto.context import Context
 from chord_proto.coordinator import Coordinator
 from chord_proto.effects import Effect, OpId
 from chord_proto.errors import LocalProtocolError

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chord_proto.context import Call, Context
+from chord_proto.calls import Call
+from chord_proto.context import Context
 from chord_proto.identifiers import between
 from chord_proto.messages import Answer, Claim, Elsewhere, GetClaim, Grant, Granted, Reason, TakeOver
 from chord_proto.peer import Address, Peer

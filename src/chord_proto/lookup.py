@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chord_proto.context import Context, Purpose, Slow
+from chord_proto.calls import Purpose, Slow
+from chord_proto.context import Context
 from chord_proto.identifiers import between, within
 from chord_proto.messages import Answer, Closer, Done, FindSuccessor, Forward, Found, Reached
 from chord_proto.operations import Hop

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from chord_proto.context import Asker, Context
+from chord_proto.calls import Asker
+from chord_proto.context import Context
 from chord_proto.coordinator import Coordinator
 from chord_proto.messages import Answer, Elsewhere, GetCopy, GetRecord, Reason, Record, Space, Value
 from chord_proto.peer import Address, Peer

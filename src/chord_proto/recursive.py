@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import attrs
 
+from chord_proto.calls import Slow
 from chord_proto.config import Config
-from chord_proto.context import Context, Slow
+from chord_proto.context import Context
 from chord_proto.identifiers import between, distance, within
 from chord_proto.messages import Answer, Closer, Done, Forward, Found, Reached
 from chord_proto.peer import Address, Peer

@@ -12,7 +12,7 @@ from itertools import islice
 
 import attrs
 
-from chord_proto.context import Purpose
+from chord_proto.calls import Purpose
 from chord_proto.identifiers import between, distance
 from chord_proto.operations import Hop
 from chord_proto.peer import Peer

@@ -11,8 +11,9 @@ from itertools import islice
 
 import attrs
 
+from chord_proto.calls import Purpose
 from chord_proto.config import Config
-from chord_proto.context import Context, Purpose
+from chord_proto.context import Context
 from chord_proto.identifiers import content_key
 from chord_proto.messages import (
     Answer,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import attrs
 
-from chord_proto.context import Asker, Context, Slow
+from chord_proto.calls import Asker, Slow
+from chord_proto.context import Context
 from chord_proto.effects import Finished, OpId
 from chord_proto.identifiers import CONTENT_BITS, content_key, place_of_content, place_of_name
 from chord_proto.lookup import Lookups, Outcome

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import attrs
 
-from chord_proto.context import Asker, Context
+from chord_proto.calls import Asker
+from chord_proto.context import Context
 from chord_proto.coordinator import Coordinator
 from chord_proto.history import History, cursor_of
 from chord_proto.messages import AwaitChange, Changed, Reason, Record, Space

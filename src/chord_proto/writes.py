@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from chord_proto.context import Context, Purpose
+from chord_proto.calls import Purpose
+from chord_proto.context import Context
 from chord_proto.effects import OutdatedDropped, Write, WriteId
 from chord_proto.errors import LocalProtocolError
 from chord_proto.messages import Record, Space
