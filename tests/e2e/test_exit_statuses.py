@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from chord_proto.blocks import BLOCK_SIZE
 from tests.e2e.processes import CHORD, PATIENCE, chord, free_port, parsed
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ def test_interrupted_while_nothing_comes() -> None:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 assert process.stdin is not None
-                process.stdin.write(bytes(100_000))
+                process.stdin.write(bytes(BLOCK_SIZE + 100_000))
                 process.stdin.flush()
                 mute.settimeout(PATIENCE)
                 connection, _ = mute.accept()  # The first block is on its way, and the next one does not come.
