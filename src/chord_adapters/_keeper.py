@@ -19,7 +19,7 @@ from chord_proto.table import is_newer, place_of
 MAX_PEERS = 32
 """How many addresses are kept to join by after a restart: twice the neighbours of one place."""
 PEERS_INTERVAL = 2.0
-"""Least seconds between two looks at which members are known."""
+"""Least seconds between two looks at which members are known, should nothing else be written."""
 SEEN_INTERVAL = 60.0
 """Seconds between two marks of the time, should nothing else be written."""
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -167,7 +167,8 @@ class Keeper:
             # With the first write at the latest: who holds what was acknowledged must not wait for others to be there.
             self._was_member = fields["was_member"] = True
             self._look_at = now
-        if self._was_member and now >= self._look_at:
+        # Nothing is acknowledged without those being on the disk who hold it, too: all may be gone in the next moment.
+        if self._was_member and (now >= self._look_at or self._waiting):
             self._look_at = now + PEERS_INTERVAL
             peers = tuple(dict.fromkeys((*known(), *self._peers)))[:MAX_PEERS]
             if set(peers) != set(self._peers):

@@ -266,6 +266,18 @@ def test_members_that_are_known() -> None:
     assert (*driven.known, "new:1") == batch.peers
 
 
+def test_members_go_with_each_write() -> None:
+    """Who holds what is acknowledged as well is saved with it, however short ago it was met: all may crash in a moment."""
+    driven = Driven(was_member=True)
+    driven.done()
+    driven.known = ["new:1"]
+    assert None is driven.done()
+    driven.keeper.keep(0, write(1))
+    batch = driven.done()
+    assert batch is not None
+    assert (("new:1",), 1) == (batch.peers, len(batch.writes))
+
+
 def test_who_is_no_member_knows_nobody() -> None:
     """Contacts that never were members with it are not remembered."""
     driven = Driven()
