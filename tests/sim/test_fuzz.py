@@ -34,6 +34,6 @@ def test_what_raises_is_found(target: str, words: str, monkeypatch: pytest.Monke
     _fuzz._stage()  # Before the part is broken: to build it needs every part.
     monkeypatch.setattr(_fuzz, "settings", partial(settings, phases=(Phase.generate, Phase.shrink)))
     monkeypatch.setattr(target, lambda *arguments, **keywords: 1 // 0)
-    problem = fuzz(300).problem
+    problem = fuzz(3000).problem
     assert problem is not None
     assert problem.startswith(words)
